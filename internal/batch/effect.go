@@ -1,0 +1,95 @@
+package batch
+
+import (
+	"time"
+
+	"github.com/shopspring/decimal"
+)
+
+// Op is what an [Effect] asks a worker to do.
+type Op string
+
+// The operations. Only OpCreate spends money; it is the only one that is never
+// repeated on its own.
+const (
+	OpCreate Op = "create" // one POST, never retried
+	OpList   Op = "list"   // every page of the lane's tasks
+	OpQuery  Op = "query"  // one task
+	OpCancel Op = "cancel" // one task, while it is PENDING
+	OpFetch  Op = "fetch"  // result to verified file; asks for the URL if it holds none
+)
+
+// Effect is work for the outside world. Each effect is answered by exactly one
+// [Observation] that carries it back. Signed URLs never enter the core: a fetch
+// names the task, and the worker holds or asks for the URL.
+type Effect struct {
+	Op      Op
+	Seq     int64 // distinguishes effects of one run
+	Lane    int   // index into the lanes given to New
+	Job     string
+	Attempt int
+	Task    string
+}
+
+// Step is what Next wants done: Record is made durable and applied first, then
+// Effect is started. Either may be nil, not both.
+type Step struct {
+	Record *Event
+	Effect *Effect
+}
+
+// Result says how an effect went.
+type Result string
+
+// The results, by operation. A worker that cannot tell answers Unknown for a
+// create and Failed for everything else.
+const (
+	Created   Result = "created"   // create: Task and Request are set
+	Rejected  Result = "rejected"  // create: proved not created; Class is set
+	Unknown   Result = "unknown"   // create: it may have been executed
+	Listed    Result = "listed"    // list: Rows, and Complete if no page is missing
+	Looked    Result = "looked"    // query: Status and End
+	Canceled  Result = "canceled"  // cancel: confirmed
+	TooLate   Result = "too_late"  // cancel: no longer PENDING
+	Fetched   Result = "fetched"   // fetch: Artifact
+	Forbidden Result = "forbidden" // fetch: the store refused the URL that the provider still gives
+	DiskFull  Result = "disk_full" // fetch: no room for the file; create: none for the intent, which was not made
+	Failed    Result = "failed"    // list, query, cancel, fetch: Class and RetryAfter are set
+	Interrupt Result = "interrupt" // no effect: the operator wants to stop
+)
+
+// Observation is a worker's raw answer. It is never stored.
+type Observation struct {
+	Effect Effect
+	Result Result
+
+	Task    string
+	Request string
+
+	Class      Class
+	Code       string
+	Message    string
+	RetryAfter time.Duration // the provider's own wish, zero if none
+
+	Rows     []Row
+	Complete bool
+	Pages    int // how many calls the list took
+
+	Status Status
+	Usage  decimal.NullDecimal
+	Ratio  string
+	Times  Times
+
+	Artifact *Artifact
+}
+
+// Times are the provider's own times of a task, UTC; zero where it gave none.
+type Times struct{ Submitted, Scheduled, Ended, Expires time.Time }
+
+// Row is one task in a list.
+type Row struct {
+	Task   string
+	Model  string
+	Status Status
+	KeyID  string // the provider's id of the API key that made the task
+}

@@ -1,0 +1,170 @@
+package batch
+
+import (
+	"time"
+
+	"github.com/shopspring/decimal"
+)
+
+// Kind names what an [Event] records.
+type Kind string
+
+// The kinds of event, in the order in which a job usually meets them.
+const (
+	Begun       Kind = "begun"       // first event of a batch: what it is and at which prices
+	Planned     Kind = "planned"     // a job enters, or enters again with other content
+	Removed     Kind = "removed"     // a pending job left the manifest: it is never created
+	Opened      Kind = "opened"      // a run starts; unanswered creates are now in doubt
+	Foreign     Kind = "foreign"     // listed tasks that are not ours
+	Intended    Kind = "intended"    // a create is about to be sent; money is held
+	Accepted    Kind = "accepted"    // the provider answered with a task id
+	Refused     Kind = "refused"     // proved not created; the hold is freed
+	Unanswered  Kind = "unanswered"  // outcome unknown: the attempt is in doubt
+	Absent      Kind = "absent"      // doubt settled: nothing was created
+	Adopted     Kind = "adopted"     // doubt settled: this task is ours
+	Quarantined Kind = "quarantined" // doubt cannot be settled: a person must decide
+	Running     Kind = "running"     // first seen running
+	Withdrawn   Kind = "withdrawn"   // we ask to cancel a task that is still PENDING
+	Ended       Kind = "ended"       // the task is terminal; the hold becomes billed or is freed
+	Again       Kind = "again"       // the job returns to the queue
+	Stored      Kind = "stored"      // the artifact is complete on disk
+	Lost        Kind = "lost"        // the provider no longer has the task or its result
+	Abandoned   Kind = "abandoned"   // a person gave the job up
+	Closed      Kind = "closed"      // the run ended on purpose; missing after a crash
+)
+
+// Event is one durable fact. Events record decisions, not just evidence
+// ("adopted", never "listed"; the error's class, not only its code), so that a
+// later change of policy cannot change what an old journal means.
+//
+// Kind and At are always set. The comments say which kinds use a field; in all
+// others it is the zero value.
+type Event struct {
+	Kind Kind
+	At   time.Time // core time of the decision, UTC
+
+	Job     string // every event about one job
+	Attempt int    // 1-based number of the create, for events about one
+	Lane    string // foreign, intended
+	Task    string // accepted, adopted, running, withdrawn, ended, lost
+	Request string // accepted: the provider's request id, a second handle on the task
+
+	Hold    decimal.Decimal // intended: the most that this attempt can cost
+	Class   Class           // refused, ended: the judgement that was acted on
+	Code    string          // refused, ended: the provider's code
+	Message string          // refused, ended, unanswered: for people, already sanitized
+
+	Tasks []string  // foreign: the ids; quarantined: the candidates
+	Mid   bool      // foreign: seen mid-run where nothing else should create, so the lane is shared from now on
+	By    string    // absent, adopted, quarantined, again, abandoned, lost, closed: the rule, or ByOperator
+	After time.Time // again: not before this time
+
+	Begin    *Begin    // begun
+	Plan     *Plan     // planned
+	Run      *Run      // opened
+	End      *End      // ended
+	Artifact *Artifact // stored
+}
+
+// ByOperator marks a decision that a person made.
+const ByOperator = "operator"
+
+// Begin says what a batch is. It never changes during the batch's life.
+type Begin struct {
+	Batch       string // name
+	Model       string
+	Region      string
+	Currency    string // ISO 4217, of every amount in the batch
+	PriceDate   string // of the price table in force when the batch began
+	PriceSource string
+	PriceSHA256 string
+	Version     string // of the program
+}
+
+// Plan is a job as the manifest gave it. Amounts are in the batch's currency.
+type Plan struct {
+	Key       string // content key: same key, same paid work
+	Mode      string
+	Image     string // as written in the manifest, URLs without query
+	Video     string
+	Labels    map[string]string
+	File      string              // where the artifact goes, relative to the batch folder
+	Length    decimal.NullDecimal // seconds of video, if known
+	UnitPrice decimal.Decimal     // per second of output
+	Hold      decimal.Decimal     // the most that one attempt can cost
+}
+
+// Run is how one run was started. It is evidence for a reader of the journal:
+// replay acts on none of it but the lane's key and endpoint, which the shell
+// compares before it settles an old doubt.
+type Run struct {
+	ID             string
+	ManifestSHA256 string
+	Endpoint       string // scheme://host[:port]
+	Key            string // fingerprint of the API key, never the key
+	Cap            decimal.NullDecimal
+	Settings       map[string]string // every limit in force, as text
+}
+
+// End is how a task ended.
+type End struct {
+	Status    Status
+	Usage     decimal.NullDecimal // seconds of output that the provider bills; unknown is not zero
+	Ratio     string              // the provider's name for the mode
+	Billed    decimal.NullDecimal // usage x unit price, exact; null when usage is unknown
+	Submitted time.Time           // the provider's times, UTC; zero if it gave none
+	Scheduled time.Time
+	Ended     time.Time
+	Expires   time.Time // when the result's URL dies
+}
+
+// Artifact is a verified file.
+type Artifact struct {
+	Path     string // relative to the batch folder
+	Bytes    int64
+	SHA256   string // hex
+	CRC64    string // decimal CRC-64/XZ, as the object store prints it
+	Duration decimal.Decimal
+}
+
+// Status is the provider's word for a task.
+type Status string
+
+// The provider's statuses. Any other word means "not finished".
+const (
+	StatusPending   Status = "PENDING"
+	StatusRunning   Status = "RUNNING"
+	StatusSucceeded Status = "SUCCEEDED"
+	StatusFailed    Status = "FAILED"
+	StatusCanceled  Status = "CANCELED"
+	StatusUnknown   Status = "UNKNOWN" // expired, foreign or never existed: says nothing about the work
+)
+
+// State is ours, of a job; the package comment has the table.
+type State string
+
+// The states of a job.
+const (
+	StatePending     State = "pending"
+	StateSubmitting  State = "submitting"
+	StateInDoubt     State = "in_doubt"
+	StateQueued      State = "queued"
+	StateRunning     State = "running"
+	StateFetching    State = "fetching"
+	StateDone        State = "done"
+	StateFailed      State = "failed"
+	StateQuarantined State = "quarantined"
+	StateLost        State = "lost"
+)
+
+// AtRest reports whether the job waits for nothing that a run could do by itself.
+func (s State) AtRest() bool {
+	switch s {
+	case StateDone, StateFailed, StateLost, StateQuarantined:
+		return true
+	}
+	return false
+}
+
+// live reports whether the job has a task that the provider has not ended.
+func (s State) live() bool { return s == StateQueued || s == StateRunning }

@@ -1,0 +1,229 @@
+package batch
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/shopspring/decimal"
+)
+
+// judge takes in one observation on the state of this instant and returns the
+// event that it proves, if any. What an observation changes otherwise (back-off,
+// looks, stop reasons) is volatile.
+func (b *Batch) judge(o Observation, now time.Time) *Event {
+	if o.Result == Interrupt {
+		b.halt(StopInterrupted, o)
+		return nil
+	}
+	i := slices.Index(b.flying, o.Effect)
+	if i < 0 {
+		return nil // answered before, or by another process
+	}
+	b.flying = slices.Delete(b.flying, i, i+1)
+	switch o.Effect.Op {
+	case OpCreate:
+		return b.judgeCreate(o, now)
+	case OpList:
+		return b.judgeList(o, now)
+	}
+	j := b.byID[o.Effect.Job]
+	stale := o.Effect.Task != j.task()
+	switch o.Effect.Op {
+	case OpQuery:
+		b.looks--
+		j.watch.busy = false
+		if !stale && j.state.live() {
+			return b.judgeQuery(j, o, now)
+		}
+	case OpCancel:
+		j.watch.busy = false
+		if !stale && j.state.live() {
+			b.judgeCancel(j, o, now)
+		}
+	case OpFetch:
+		b.fetches--
+		j.fetch.busy = false
+		if !stale && j.state == StateFetching {
+			return b.judgeFetch(j, o, now)
+		}
+	}
+	return nil
+}
+
+// judgeCreate turns the answer to a create into its outcome. Three values: a task
+// id, a proof that nothing was created, or doubt. A task id that is known
+// already proves nothing.
+func (b *Batch) judgeCreate(o Observation, now time.Time) *Event {
+	l := b.lanes[o.Effect.Lane]
+	if o.Result == DiskFull {
+		b.diskFull(o, now) // there was no room for the intent, so nothing was sent
+		return nil
+	}
+	j := l.open
+	if j == nil || j.id != o.Effect.Job || j.state != StateSubmitting || j.attempt().N != o.Effect.Attempt {
+		return nil
+	}
+	e := &Event{Job: j.id, Attempt: o.Effect.Attempt}
+	l.nextCreate = now.Add(l.CreateGap)
+	_, ours := b.byTask[o.Task]
+	switch {
+	case o.Result == Created && o.Task != "" && !ours && !l.known[o.Task]:
+		l.throttles, l.quotas = 0, 0
+		e.Kind, e.Task, e.Request = Accepted, o.Task, o.Request
+	case o.Result == Rejected:
+		if _, known := rules[o.Class]; !known {
+			o.Class = ClassRetry // a code that nobody knows: slowly, and not for ever
+		}
+		e.Kind, e.Class, e.Code, e.Message = Refused, o.Class, o.Code, o.Message
+		if rules[o.Class].countsTry && j.tries+1 >= b.settings.Tries {
+			e.Class = ClassInput
+		}
+		b.refusedCreate(l, o, now)
+	default:
+		e.Kind, e.Code, e.Message = Unanswered, o.Code, o.Message
+		if o.Result == Created {
+			e.Message = fmt.Sprintf("the answer names task %q, which is not a new one", o.Task)
+		}
+	}
+	return e
+}
+
+// refusedCreate takes the consequences of a refusal for the lane and the run.
+func (b *Batch) refusedCreate(l *lane, o Observation, now time.Time) {
+	r := rules[o.Class]
+	if r.stop != StopNone {
+		b.halt(r.stop, o)
+	}
+	if !r.pause {
+		return
+	}
+	l.throttles++
+	wait := backoff(l.throttles, o.RetryAfter)
+	if o.Class == ClassBurst {
+		wait = max(wait, l.BurstWait)
+	}
+	l.nextCreate = later(l.nextCreate, now.Add(wait))
+	if n := len(l.live); n > 0 && o.Class != ClassRetry && o.Class != ClassBurst {
+		l.ceiling, l.ceilingAt = n, now
+	}
+	if o.Class != ClassQuota {
+		l.quotas = 0
+	} else if l.quotas++; l.quotas >= quotaTries {
+		b.halt(StopAccount, o)
+	}
+}
+
+// halt keeps the first reason to stop; an interrupt wins over all others.
+func (b *Batch) halt(s Stop, o Observation) {
+	if b.stop == StopNone || s == StopInterrupted {
+		b.stop, b.stopCode, b.stopNote = s, o.Code, o.Message
+	}
+}
+
+// refusedLook ends the run when even looking is refused: then live tasks cannot
+// be followed, and nothing is gained by waiting.
+func (b *Batch) refusedLook(o Observation) {
+	if s := rules[o.Class].stopLook; s != StopNone {
+		b.halt(s, o)
+		b.dead = true
+	}
+}
+
+// diskFull holds back creates and downloads until there may be room again.
+func (b *Batch) diskFull(o Observation, now time.Time) {
+	b.diskFails++
+	b.diskAt = now.Add(backoffMax / 2)
+	if b.diskFails >= diskTries {
+		b.halt(StopDisk, o)
+	}
+}
+
+// judgeQuery turns a look at a live task into what it proves. Only a terminal
+// status, or UNKNOWN well past the life of the id, ends the watch; a status that
+// goes backwards proves nothing.
+func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
+	l, a := b.laneOf(j), j.attempt()
+	if o.Result != Looked {
+		l.lookFailed(j, o, now)
+		b.refusedLook(o)
+		return nil
+	}
+	unknowns := l.looked(j, o.Status, now)
+	e := &Event{Job: j.id, Attempt: a.N, Task: a.Task}
+	switch o.Status {
+	case StatusRunning:
+		if j.state == StateRunning {
+			return nil
+		}
+		e.Kind = Running
+	case StatusSucceeded, StatusFailed, StatusCanceled:
+		e.Kind, e.Class, e.Code, e.Message = Ended, o.Class, o.Code, o.Message
+		e.End = j.end(o, now, l.TaskLife)
+	case StatusUnknown:
+		if unknowns < unknownTries || now.Sub(a.At) <= l.TaskLife {
+			return nil
+		}
+		e.Kind, e.By = Lost, byNoAnswer
+	default:
+		return nil
+	}
+	return e
+}
+
+// end is the account of a finished task. The amount is usage x unit price with
+// no rounding; no usage, or none that can be true, means no amount, never zero.
+func (j *job) end(o Observation, now time.Time, life time.Duration) *End {
+	end := &End{Status: o.Status, Ratio: o.Ratio,
+		Submitted: o.Times.Submitted, Scheduled: o.Times.Scheduled, Ended: o.Times.Ended, Expires: o.Times.Expires}
+	if o.Status != StatusSucceeded {
+		return end
+	}
+	if end.Expires.IsZero() {
+		end.Expires = now.Add(life) // the latest reading: waiting longer loses nothing
+	}
+	if o.Usage.Valid && o.Usage.Decimal.IsPositive() {
+		end.Usage = o.Usage
+		end.Billed = decimal.NewNullDecimal(o.Usage.Decimal.Mul(j.plan.UnitPrice))
+	}
+	return end
+}
+
+// judgeCancel takes in the answer to a cancel. The task's own status is what
+// counts, so in every case the next thing is a look.
+func (b *Batch) judgeCancel(j *job, o Observation, now time.Time) {
+	j.watch.next = now
+	switch o.Result {
+	case TooLate:
+		j.watch.tooLate = true
+	case Failed:
+		j.watch.next = now.Add(backoff(1, o.RetryAfter))
+		b.refusedLook(o)
+	}
+}
+
+// judgeFetch takes in the end of a download. A refusal by the store is final
+// only when the URL's own time is over; until then it is asked again.
+func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
+	a, f := j.attempt(), &j.fetch
+	e := &Event{Job: j.id, Attempt: a.N, Task: a.Task}
+	switch o.Result {
+	case Fetched:
+		b.diskFails = 0
+		e.Kind, e.Artifact = Stored, o.Artifact
+		return e
+	case Forbidden:
+		if now.After(a.End.Expires) && f.fails > 0 { // the second refusal was of a URL asked for anew
+			e.Kind, e.By = Lost, byForbidden
+			return e
+		}
+	case DiskFull:
+		b.diskFull(o, now)
+		return nil
+	default:
+		b.refusedLook(o)
+	}
+	f.fails++
+	f.next = now.Add(backoff(f.fails, o.RetryAfter))
+	return nil
+}

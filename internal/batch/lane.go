@@ -1,0 +1,115 @@
+package batch
+
+import (
+	"slices"
+	"time"
+)
+
+// lane is one independent quota at the provider. It owns the create barrier:
+// while open is set, a create is unanswered and the lane creates nothing.
+type lane struct {
+	index int
+	LaneSettings
+
+	// Folded from events.
+	open     *job            // its create is submitting or in doubt
+	doubtAt  time.Time       // when this run first knew of the doubt
+	live     []*job          // tasks that the provider has not ended, by submission
+	known    map[string]bool // tasks that are not ours, and candidates of quarantines
+	intruded bool            // an exclusive lane on which a stranger was seen
+	creates  int64           // intents so far
+	pace     int64           // learned run time / expected run time, in thousandths
+	spread   int64           // mean deviation of it, in thousandths
+
+	laneRun
+}
+
+// laneRun is what a lane learns in one run.
+type laneRun struct {
+	nextCreate time.Time // pace and back-off
+	throttles  int       // refusals in a row
+	quotas     int       // quota refusals in a row
+	ceiling    int       // slots learned from refusals; 0: none
+	ceilingAt  time.Time
+
+	listing   bool
+	ask       ask
+	listFails int
+	listAfter time.Time
+	listedAt  time.Time // last complete list
+	pages     int       // calls that it took
+	strangers int       // live tasks of others in it
+	keyID     string    // the provider's id of our own API key
+
+	baseline  evidence // lists before the first intent
+	baselined bool
+	evidence  evidence // lists about the open doubt
+
+	lookAfter time.Time // queries and lists back off
+}
+
+// ask is the moment at which a list was asked: a list proves nothing about what
+// came later.
+type ask struct {
+	at      time.Time
+	creates int64
+	clean   bool // no create was unanswered
+}
+
+// evidence is the union of complete lists: one of them can miss a row while
+// pages shift, so unknown tasks of both count.
+type evidence struct {
+	lists int
+	rows  []Row
+}
+
+func (e *evidence) add(rows []Row) {
+	e.lists++
+	for _, r := range rows {
+		if !slices.ContainsFunc(e.rows, func(o Row) bool { return o.Task == r.Task }) {
+			e.rows = append(e.rows, r)
+		}
+	}
+}
+
+// promise is what may be assumed of other users of the lane.
+func (l *lane) promise() Exclusive {
+	if l.intruded {
+		return Shared
+	}
+	return l.Exclusive
+}
+
+// settled lifts the create barrier.
+func (l *lane) settled(j *job) {
+	if l.open == j {
+		l.open, l.doubtAt, l.evidence = nil, time.Time{}, evidence{}
+	}
+}
+
+// slots is how many of our tasks may be live now. Running tasks and a few queued
+// ahead, less where the provider refused to queue; what was learned from a
+// refusal fades, because limits change.
+func (l *lane) slots(now time.Time) (n int, until time.Time) {
+	n = l.Running + l.Ahead
+	if l.ceiling == 0 {
+		return n, time.Time{}
+	}
+	steps := int(now.Sub(l.ceilingAt) / ceilingStep)
+	return min(n, l.ceiling+steps), l.ceilingAt.Add(time.Duration(steps+1) * ceilingStep)
+}
+
+// outlives reports whether one more task can finish and be fetched while its id
+// lives, with everything before it in the provider's queue, strangers' tasks of
+// the last list included. Half of the life is kept in reserve. A task that would
+// run alone is always allowed: waiting would not make it finish sooner.
+func (l *lane) outlives(j *job) bool {
+	if len(l.live)+l.strangers == 0 {
+		return true
+	}
+	total := l.expect(j) * time.Duration(1+l.strangers)
+	for _, o := range l.live {
+		total += l.expect(o)
+	}
+	return total/time.Duration(l.Running) <= l.TaskLife/2
+}

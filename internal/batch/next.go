@@ -1,0 +1,245 @@
+package batch
+
+import (
+	"fmt"
+	"time"
+)
+
+// Next returns the next thing to do. When there is nothing to do now it returns
+// ok false and the time at which to ask again, zero if only an observation can
+// bring more work. now must not go backwards, nor start before [Batch.Last].
+//
+// The caller makes step.Record durable and applies it, then starts step.Effect,
+// and only then calls Next again.
+func (b *Batch) Next(now time.Time) (step Step, wake time.Time, ok bool) {
+	b.wake = time.Time{}
+	for len(b.inbox) > 0 {
+		o := b.inbox[0]
+		b.inbox = b.inbox[1:]
+		if e := b.judge(o, now); e != nil {
+			e.At = now
+			return Step{Record: e}, time.Time{}, true
+		}
+	}
+	if b.resting() {
+		return Step{}, time.Time{}, false
+	}
+	for _, decide := range []func(time.Time) (Step, bool){b.retry, b.nextFetch} {
+		if step, ok := decide(now); ok {
+			return b.stamp(step, now), time.Time{}, true
+		}
+	}
+	for _, l := range b.lanes {
+		for _, decide := range []func(*lane, time.Time) (Step, bool){b.settle, b.submit, b.withdraw, b.look} {
+			if step, ok := decide(l, now); ok {
+				return b.stamp(step, now), time.Time{}, true
+			}
+		}
+	}
+	return Step{}, b.wake, false
+}
+
+// resting reports whether the run only waits for answers that are under way.
+func (b *Batch) resting() bool {
+	return b.stop == StopInterrupted || b.stop == StopDisk || b.dead
+}
+
+// stamp completes a step: the record's time, the effect's number.
+func (b *Batch) stamp(s Step, now time.Time) Step {
+	if s.Record != nil {
+		s.Record.At = now
+	}
+	if s.Effect != nil {
+		b.seq++
+		s.Effect.Seq = b.seq
+		b.flying = append(b.flying, *s.Effect)
+	}
+	return s
+}
+
+// wakeAt asks to be asked again at t, if nothing asked for an earlier time.
+func (b *Batch) wakeAt(t time.Time) {
+	if b.wake.IsZero() || t.Before(b.wake) {
+		b.wake = t
+	}
+}
+
+// retry decides for each job that failed retryably whether it is paid for again:
+// failed tasks are free, so this spends no more than one success.
+func (b *Batch) retry(now time.Time) (Step, bool) {
+	for len(b.failed) > 0 {
+		j := b.failed[0]
+		a := j.attempt()
+		again := &Event{Kind: Again, Job: j.id, Attempt: a.N, By: string(a.Class), After: now}
+		switch {
+		case a.End.Status == StatusCanceled:
+			again.By = byWithdrawal
+		case j.tries < b.settings.Tries:
+			again.After = now.Add(backoff(j.tries, 0))
+		default:
+			b.failed = b.failed[1:] // for good
+			continue
+		}
+		return Step{Record: again}, true
+	}
+	return Step{}, false
+}
+
+// nextFetch starts the download whose URL dies first. Full disks hold them all
+// back, and creates with them (submit).
+func (b *Batch) nextFetch(now time.Time) (Step, bool) {
+	if b.diskAt.After(now) {
+		b.wakeAt(b.diskAt)
+		return Step{}, false
+	}
+	for _, j := range b.fetching {
+		if b.fetches >= b.settings.Fetches {
+			break
+		}
+		switch {
+		case j.fetch.busy:
+		case j.fetch.next.After(now):
+			b.wakeAt(j.fetch.next)
+		default:
+			j.fetch.busy = true
+			b.fetches++
+			return Step{Effect: b.about(j, OpFetch)}, true
+		}
+	}
+	return Step{}, false
+}
+
+// about makes an effect on the newest task of a job.
+func (b *Batch) about(j *job, op Op) *Effect {
+	a := j.attempt()
+	return &Effect{Op: op, Lane: b.laneOf(j).index, Job: j.id, Attempt: a.N, Task: a.Task}
+}
+
+// submit is the only place that spends money. It makes the intent, with its
+// hold, the record of the step whose effect is the one create.
+func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
+	if b.stop != StopNone || l.open != nil {
+		return Step{}, false
+	}
+	j := b.nextPending(now)
+	if j == nil || !b.fits(j) || !b.room(l, now) {
+		return Step{}, false
+	}
+	if !l.baselined || now.Sub(l.listedAt) > listEvery {
+		return b.list(l, now)
+	}
+	if !l.outlives(j) {
+		b.wakeAt(l.listedAt.Add(listEvery + 1))
+		return Step{}, false
+	}
+	if l.nextCreate.After(now) {
+		b.wakeAt(l.nextCreate)
+		return Step{}, false
+	}
+	n := len(j.attempts) + 1
+	return Step{
+		Record: &Event{Kind: Intended, Job: j.id, Attempt: n, Lane: l.Name, Hold: j.plan.Hold},
+		Effect: &Effect{Op: OpCreate, Lane: l.index, Job: j.id, Attempt: n},
+	}, true
+}
+
+// room reports whether one more task may exist: a free slot, no pile of results
+// that nobody fetched, and a disk that takes them.
+func (b *Batch) room(l *lane, now time.Time) bool {
+	slots, until := l.slots(now)
+	if len(l.live) >= slots {
+		if !until.IsZero() {
+			b.wakeAt(until)
+		}
+		return false
+	}
+	return len(b.fetching) <= b.settings.Backlog && !b.diskAt.After(now)
+}
+
+// nextPending returns the job to submit next: those that come back first, then
+// the others in manifest order.
+func (b *Batch) nextPending(now time.Time) *job {
+	for _, j := range b.returned {
+		switch {
+		case j.removed || j.skip:
+		case j.after.After(now):
+			b.wakeAt(j.after)
+		default:
+			return j
+		}
+	}
+	for ; b.fresh < len(b.jobs); b.fresh++ {
+		j := b.jobs[b.fresh]
+		if j.state == StatePending && len(j.attempts) == 0 && !j.removed && !j.skip {
+			return j
+		}
+	}
+	return nil
+}
+
+// withdraw takes back what cannot finish: a task that is still PENDING at three
+// quarters of its id's life could expire unseen and be billed. The intent to
+// cancel is durable first, so that CANCELED is later read as "submit again".
+func (b *Batch) withdraw(l *lane, now time.Time) (Step, bool) {
+	for _, j := range l.live {
+		w := &j.watch
+		late := j.attempt().At.Add(l.TaskLife / 4 * 3)
+		if j.state != StateQueued || w.busy || w.tooLate {
+			continue
+		}
+		if late.After(now) {
+			b.wakeAt(late)
+			continue
+		}
+		if w.cancelAfter.After(now) {
+			b.wakeAt(w.cancelAfter)
+			continue
+		}
+		if w.seen != StatusPending || w.seenAt.Before(late) {
+			if w.next.IsZero() { // look first; a look that is planned anyway will do
+				w.next = later(now, w.seenAt.Add(l.PollMax))
+			}
+			continue
+		}
+		w.busy = true
+		w.cancelAfter = now.Add(backoffMax)
+		step := Step{Effect: b.about(j, OpCancel)}
+		if !j.withdrawn {
+			step.Record = &Event{Kind: Withdrawn, Job: j.id, Attempt: j.attempt().N, Task: j.task()}
+		}
+		return step, true
+	}
+	return Step{}, false
+}
+
+// RetryFailed returns the events that put every failed or lost job back into the
+// queue because a person asked for it. The caller makes them durable and applies
+// them.
+func (b *Batch) RetryFailed(now time.Time) []Event {
+	var events []Event
+	for _, j := range b.jobs {
+		if (j.state == StateFailed || j.state == StateLost) && len(j.attempts) > 0 && !j.removed {
+			events = append(events, Event{Kind: Again, At: now, Job: j.id, Attempt: j.attempt().N, By: ByOperator})
+		}
+	}
+	return events
+}
+
+// Resolve returns the event by which a person settles a quarantined job: Adopted
+// (with the task that is its own), Again or Abandoned. The hold of the old
+// attempt is never freed by it: only the provider could say that it cost nothing.
+func (b *Batch) Resolve(id string, kind Kind, task string, now time.Time) (Event, error) {
+	j, ok := b.byID[id]
+	if !ok {
+		return Event{}, fmt.Errorf("no job %q in this batch", id)
+	}
+	if j.state != StateQuarantined {
+		return Event{}, fmt.Errorf("job %s is %s; only quarantined jobs are resolved by hand", id, j.state)
+	}
+	if kind == Adopted {
+		if owner, taken := b.byTask[task]; taken {
+			return Event{}, fmt.Errorf("task %s belongs to job %s already", task, owner.id)
+		}
+	}
+	return Event{Kind: kind, At: now, Job: id, Attempt: j.attempt().N, Task: task, By: ByOperator}, nil
+}

@@ -1,0 +1,80 @@
+package batch
+
+import "time"
+
+// Class is the judgement on a failure, whichever layer it came from. It is
+// stored with the event that acted on it.
+type Class string
+
+// The classes.
+const (
+	ClassInput    Class = "input"    // this pair can never succeed unchanged
+	ClassConfig   Class = "config"   // the request or the setup is wrong: every job would meet it
+	ClassThrottle Class = "throttle" // slower
+	ClassBurst    Class = "burst"    // a sudden rise: pause
+	ClassQuota    Class = "quota"    // a quota: throttled at first, the account's limit if it stays
+	ClassRetry    Class = "retry"    // passing trouble
+	ClassAccount  Class = "account"  // the account may not create: arrears, permission, purchase
+	ClassKey      Class = "key"      // the key itself is dead: nothing works
+)
+
+// rule is what one class does in each place where it can turn up.
+type rule struct {
+	countsTry bool // a refused create uses up one of the job's tries; the last one is judged as input
+	retryTask bool // a task that ended FAILED may be paid for again (failed tasks are free)
+	pause     bool // creates on this lane back off
+	stop      Stop // a refused create ends creating in this run
+	stopLook  Stop // a refused query or list ends the run: live tasks cannot be followed
+}
+
+// rules is the one place where classes get their consequences. One of them is
+// fixed by the journal: a create refused as ClassInput fails its job, and all
+// other refusals return it to the queue.
+var rules = map[Class]rule{
+	ClassInput:    {},
+	ClassConfig:   {stop: StopSetup, stopLook: StopSetup},
+	ClassThrottle: {pause: true, retryTask: true},
+	ClassBurst:    {pause: true, retryTask: true},
+	ClassQuota:    {pause: true, retryTask: true},
+	ClassRetry:    {pause: true, countsTry: true, retryTask: true},
+	ClassAccount:  {stop: StopAccount, stopLook: StopAccount},
+	ClassKey:      {stop: StopKey, stopLook: StopKey},
+}
+
+// Stop is why a run creates nothing more.
+type Stop string
+
+// The stop reasons. StopBudget is derived from the money at every instant; the
+// others are met during a run and forgotten with it.
+const (
+	StopNone        Stop = ""
+	StopBudget      Stop = "budget"      // the next job does not fit under the cap
+	StopAccount     Stop = "account"     // arrears, permission, quota, purchase
+	StopKey         Stop = "key"         // the API key is refused
+	StopSetup       Stop = "setup"       // a setting that the provider refuses
+	StopDisk        Stop = "disk"        // results cannot be written
+	StopInterrupted Stop = "interrupted" // the operator asked
+)
+
+// Fixed quantities of the policy. None of them can cause a second payment; each
+// says what it trades.
+const (
+	backoffFirst = time.Second      // first pause after trouble
+	backoffMax   = time.Minute      // longest: the provider says throttling passes within a minute
+	quotaTries   = 10               // quota refusals in a row before it is the account's limit
+	diskTries    = 10               // full-disk answers in a row before the run gives up
+	ceilingStep  = 10 * time.Minute // a ceiling learned from a refusal rises by one
+	listEvery    = 10 * time.Minute // strangers are counted at least this often while creating
+	unknownTries = 3                // UNKNOWN answers in a row, past the life of an id, before the job is lost
+	maxLooks     = 4                // queries outstanding at once, over all lanes
+)
+
+// backoff doubles from backoffFirst to backoffMax; n counts from 1. A wish of
+// the provider wins if it is longer.
+func backoff(n int, wish time.Duration) time.Duration {
+	d := backoffMax
+	if n < 7 {
+		d = min(backoffFirst<<(n-1), backoffMax)
+	}
+	return max(d, wish)
+}

@@ -1,0 +1,202 @@
+package batch
+
+import "time"
+
+// Rules by which a doubt is settled; they stand in the journal as Event.By.
+const (
+	byAbsence   = "in neither of two complete lists"
+	byOnlyOne   = "the only unknown task on an exclusive lane"
+	byShared    = "unknown tasks on a shared lane"
+	bySeveral   = "several unknown tasks"
+	byAge       = "older than the list can show"
+	byKeyless   = "tasks of an unknown key"
+	byNoAnswer  = "UNKNOWN past the life of its id"
+	byForbidden = "the result is gone at the provider"
+
+	byWithdrawal = "withdrawn"
+)
+
+// settle works on the lane's open doubt: wait until a list can show what the
+// create made, then ask twice. Evidence that the list can no longer give
+// (24 hours is its window) is never replaced by a guess.
+func (b *Batch) settle(l *lane, now time.Time) (Step, bool) {
+	if l.open == nil || l.open.state != StateInDoubt {
+		return Step{}, false
+	}
+	if now.Sub(l.open.attempt().At) > l.TaskLife-l.Settle {
+		return Step{Record: l.quarantine(l.evidence.rows, byAge)}, true
+	}
+	if from := l.doubtAt.Add(l.Settle); from.After(now) {
+		b.wakeAt(from)
+		return Step{}, false
+	}
+	return b.list(l, now)
+}
+
+// list asks for every task of the lane, unless that is under way or backing off.
+func (b *Batch) list(l *lane, now time.Time) (Step, bool) {
+	if l.listing {
+		return Step{}, false
+	}
+	if after := later(l.listAfter, l.lookAfter); after.After(now) {
+		b.wakeAt(after)
+		return Step{}, false
+	}
+	l.listing = true
+	l.ask = ask{at: now, creates: l.creates, clean: l.open == nil}
+	return Step{Effect: &Effect{Op: OpList, Lane: l.index}}, true
+}
+
+// judgeList takes in a list. It is evidence only by when it was asked: about a
+// doubt if asked after settling, about strangers if no create was unanswered
+// from asking to answer (or it may show our own task).
+func (b *Batch) judgeList(o Observation, now time.Time) *Event {
+	l := b.lanes[o.Effect.Lane]
+	l.listing = false
+	if o.Result != Listed || !o.Complete {
+		l.listFails++
+		l.listAfter = now.Add(backoff(l.listFails, o.RetryAfter))
+		b.refusedLook(o)
+		return nil
+	}
+	l.listFails, l.listedAt, l.pages = 0, now, o.Pages
+	unknown := b.sift(l, o.Rows, now)
+	clean := l.ask.clean && l.open == nil && l.ask.creates == l.creates
+	switch {
+	case l.open != nil:
+		if l.open.state != StateInDoubt || l.ask.at.Before(l.doubtAt.Add(l.Settle)) {
+			return nil
+		}
+		l.evidence.add(unknown)
+		if l.evidence.lists < 2 {
+			return nil
+		}
+		return b.verdict(l)
+	case !clean:
+		return nil
+	case !l.baselined:
+		l.baseline.add(unknown)
+		if l.baseline.lists < 2 {
+			return nil
+		}
+		l.baselined = true
+		return l.foreign(l.baseline.rows, false)
+	}
+	return l.foreign(unknown, l.intruders(unknown))
+}
+
+// sift takes what the list says of our tasks, counts the live tasks of others,
+// and returns the rows that are neither ours nor known to be someone else's.
+func (b *Batch) sift(l *lane, rows []Row, now time.Time) (unknown []Row) {
+	listed := make(map[string]bool, len(rows))
+	l.strangers = 0
+	for _, r := range rows {
+		if r.Model != "" && r.Model != l.Model || listed[r.Task] {
+			continue
+		}
+		listed[r.Task] = true
+		if j, ours := b.byTask[r.Task]; ours {
+			if r.KeyID != "" {
+				l.keyID = r.KeyID
+			}
+			l.heard(j, r, now)
+			continue
+		}
+		if r.Status == StatusPending || r.Status == StatusRunning {
+			l.strangers++
+		}
+		if !l.known[r.Task] {
+			unknown = append(unknown, r)
+		}
+	}
+	l.unlisted(listed)
+	return unknown
+}
+
+// underThisKey reports whether the task was surely made with the API key of this
+// run. An operator may change the key between runs; the old tasks would then
+// teach us a key that is no longer ours.
+func (b *Batch) underThisKey(j *job, task string) bool {
+	a := j.attempt()
+	return a.Task == task && a.Outcome == Accepted && a.At.After(b.keySince)
+}
+
+// verdict settles the open doubt by two complete lists.
+func (b *Batch) verdict(l *lane) *Event {
+	var candidates, keyless []Row
+	for _, r := range l.evidence.rows {
+		_, ours := b.byTask[r.Task]
+		switch {
+		case ours || l.known[r.Task]:
+		case l.promise() == ExclusiveKey && (l.keyID == "" || r.KeyID == ""):
+			keyless = append(keyless, r)
+		case l.promise() == ExclusiveKey && r.KeyID != l.keyID:
+		default:
+			candidates = append(candidates, r)
+		}
+	}
+	j := l.open
+	switch {
+	case len(keyless) > 0:
+		return l.quarantine(append(candidates, keyless...), byKeyless)
+	case len(candidates) == 0:
+		return &Event{Kind: Absent, Job: j.id, Attempt: j.attempt().N, By: byAbsence}
+	case l.promise() == Shared:
+		return l.quarantine(candidates, byShared)
+	case len(candidates) > 1:
+		return l.quarantine(candidates, bySeveral)
+	}
+	return &Event{Kind: Adopted, Job: j.id, Attempt: j.attempt().N, Task: candidates[0].Task, By: byOnlyOne}
+}
+
+// quarantine parks the open doubt for a person, with its candidates.
+func (l *lane) quarantine(candidates []Row, by string) *Event {
+	j := l.open
+	return &Event{Kind: Quarantined, Job: j.id, Attempt: j.attempt().N, Tasks: taskIDs(candidates), By: by}
+}
+
+// foreign records tasks of others, so that no later doubt takes one for ours.
+func (l *lane) foreign(rows []Row, mid bool) *Event {
+	if len(rows) == 0 {
+		return nil
+	}
+	return &Event{Kind: Foreign, Lane: l.Name, Tasks: taskIDs(rows), Mid: mid}
+}
+
+// intruders reports whether unknown tasks, met while we work, break the promise
+// that the lane is exclusive.
+func (l *lane) intruders(rows []Row) bool {
+	switch l.promise() {
+	case ExclusiveAll:
+		return len(rows) > 0
+	case ExclusiveKey:
+		for _, r := range rows {
+			if l.keyID != "" && r.KeyID == l.keyID {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func taskIDs(rows []Row) []string {
+	ids := make([]string, 0, len(rows))
+	for _, r := range rows {
+		ids = append(ids, r.Task)
+	}
+	return ids
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earliest(a, b time.Time) time.Time {
+	if !a.IsZero() && a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,161 @@
+package emulator
+
+import (
+	"math"
+	"strconv"
+	"time"
+)
+
+// The words of the wire.
+const (
+	statusPending   = "PENDING"
+	statusRunning   = "RUNNING"
+	statusSucceeded = "SUCCEEDED"
+	statusFailed    = "FAILED"
+	statusCanceled  = "CANCELED"
+	statusUnknown   = "UNKNOWN"
+
+	modelMove = "wan2.2-animate-move"
+	modelMix  = "wan2.2-animate-mix"
+	modeStd   = "wan-std"
+	modePro   = "wan-pro"
+)
+
+// A task is one accepted create, or one of a stranger's.
+type task struct {
+	id, requestID string // requestID is that of the create call
+	keyID         string
+	account       *account
+	order         order
+	foreign       bool
+
+	status                     string
+	submitted, scheduled, done time.Time
+	code, message              string // of a FAILED task
+
+	fate    fate
+	verdict *verdict      // of the inputs; nil while they are being fetched
+	billed  time.Duration // of a SUCCEEDED task, in whole milliseconds
+
+	path     string // of the result, fixed with the id
+	expires  time.Time
+	edition  int  // of the stored object; a fault stores it again
+	coverage span // bytes of the result that were sent undamaged
+	fetched  bool // all of them, at least once
+}
+
+// An order is what a create asks for.
+type order struct {
+	Model, Image, Video, Mode string
+	resolve                   bool // the header that lets oss:// URLs be used
+}
+
+// A verdict is what the inputs turned out to be: a length to work on, or a reason to fail.
+type verdict struct {
+	at            time.Time // when it was known
+	length        time.Duration
+	code, message string
+}
+
+// A fate is what the faults decided for a task when it was accepted.
+type fate struct {
+	fails         bool
+	quick         bool // fails like a bad input, within seconds
+	code, message string
+	wholeSeconds  bool // the bill is a whole number
+	expired       bool // the result cannot be fetched from the start
+}
+
+// rejectTime is how long a task with a bad input runs: rejections end within seconds.
+const rejectTime = 3 * time.Second
+
+// due is when a RUNNING task ends; not known before its inputs are probed.
+func (t *task) due(opt *Options) (end time.Time, known bool) {
+	if t.verdict == nil {
+		return time.Time{}, false
+	}
+	run := min(opt.RunTime(t.order.Mode, t.verdict.length.Seconds()), opt.Timeout)
+	if t.verdict.code != "" || t.fate.quick {
+		run = rejectTime
+	}
+	end = t.scheduled.Add(opt.faster(run)).Truncate(time.Millisecond)
+	if t.verdict.at.After(end) {
+		end = t.verdict.at
+	}
+	return end, true
+}
+
+// finish ends a RUNNING task.
+func (t *task) finish(end time.Time, opt *Options) {
+	t.done = end
+	switch {
+	case t.verdict.code != "":
+		t.fail(t.verdict.code, t.verdict.message)
+	case t.fate.fails:
+		t.fail(t.fate.code, t.fate.message)
+	case opt.RunTime(t.order.Mode, t.verdict.length.Seconds()) > opt.Timeout:
+		t.fail("InternalError.Timeout", "An internal timeout error has occured during execution, "+
+			"please try again later or contact service support.")
+	default:
+		t.succeed(opt)
+	}
+}
+
+func (t *task) fail(code, message string) {
+	t.status, t.code, t.message = statusFailed, code, message
+}
+
+// succeed bills the task and signs its result's life, once: asking again buys no more time.
+func (t *task) succeed(opt *Options) {
+	t.status = statusSucceeded
+	t.billed = t.verdict.length.Round(time.Millisecond)
+	if t.fate.wholeSeconds {
+		t.billed = max(t.billed.Round(time.Second), time.Second)
+	}
+	t.expires = t.done.Add(opt.URLLife).Truncate(time.Second)
+	if t.fate.expired {
+		t.expires = t.done.Add(-time.Second).Truncate(time.Second)
+	}
+}
+
+// known says whether the id still means something at now.
+func (t *task) known(now time.Time, opt *Options) bool {
+	from := t.submitted
+	if opt.LifeFromEnd {
+		if t.done.IsZero() {
+			return true
+		}
+		from = t.done
+	}
+	return now.Before(from.Add(opt.TaskLife))
+}
+
+// usage is the bill as a query prints it: seconds, with a decimal point unless a fault takes it.
+func (t *task) usage() string {
+	seconds := strconv.FormatFloat(t.billed.Seconds(), 'f', -1, 64)
+	if t.billed%time.Second == 0 && !t.fate.wholeSeconds {
+		seconds += ".0"
+	}
+	return seconds
+}
+
+// fps is the frame rate of the result, which the mode decides.
+func (t *task) fps() int {
+	if t.order.Mode == modePro {
+		return 25
+	}
+	return 15
+}
+
+// ratio is the mode as usage.video_ratio names it.
+func (t *task) ratio() string {
+	if t.order.Mode == modePro {
+		return "pro"
+	}
+	return "standard"
+}
+
+// decimalSeconds writes a duration in whole milliseconds exactly, without trailing zeros.
+func decimalSeconds(d time.Duration) string {
+	return strconv.FormatFloat(math.Round(float64(d.Milliseconds()))/1000, 'f', -1, 64)
+}

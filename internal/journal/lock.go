@@ -1,0 +1,155 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// Owner says who holds a lock, for people and for the next holder. The lock
+// itself never depends on it.
+type Owner struct {
+	PID   int       `json:"pid"`
+	Host  string    `json:"host"`
+	Since time.Time `json:"since"`
+	Batch string    `json:"batch"`
+}
+
+// LockedError says that another process, or another part of this one, holds
+// the lock. Owner is zero if the file does not tell.
+type LockedError struct {
+	Owner Owner
+	Path  string
+}
+
+func (e *LockedError) Error() string {
+	if e.Owner == (Owner{}) {
+		return fmt.Sprintf("%s is locked by another process", e.Path)
+	}
+	return fmt.Sprintf("%s is locked by process %d on %q since %s for batch %q",
+		e.Path, e.Owner.PID, e.Owner.Host, e.Owner.Since.UTC().Format(time.RFC3339), e.Owner.Batch)
+}
+
+// A Lock is an exclusive advisory lock on a file, held until [Lock.Release] or
+// the end of the process. The file stays when the lock goes: removing it would
+// let two processes lock two files of one name.
+type Lock struct {
+	flock    *flock.Flock
+	path     string
+	previous Owner
+}
+
+// Acquire takes the lock at path at once or returns a [*LockedError]. The file
+// is made, mode 0600, if there is none, and then names owner, durably. A file
+// left behind by a dead process does not block; [Lock.Previous] tells whose it
+// was. A path that is a symbolic link or no regular file is refused.
+//
+// If may is not nil it is asked, with the lock held and the previous owner's
+// name still in the file, whether the lock may be taken over. Its error is
+// returned with the lock freed and the file unchanged.
+func Acquire(path string, owner Owner, may func(previous Owner) error) (*Lock, error) {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("lock %s: it is not a regular file (%v)", path, info.Mode().Type())
+	}
+	l := &Lock{path: path, flock: flock.New(path,
+		flock.SetFlag(os.O_CREATE|os.O_RDWR|noFollow), flock.SetPermissions(0o600))}
+	ok, err := l.flock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	if !ok {
+		holder, _ := readOwner(path) // a name is a courtesy: none is no error
+		return nil, &LockedError{holder, path}
+	}
+	// A name that cannot be read is not the same as none: the lane may be reserved.
+	l.previous, err = readOwner(path)
+	if err == nil && may != nil {
+		err = may(l.previous)
+	}
+	if err == nil {
+		err = l.sign(owner)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", path, errors.Join(err, l.flock.Unlock()))
+	}
+	return l, nil
+}
+
+// Previous is the owner whose name stood in the file: it crashed, or released
+// the lock without clearing. It is zero if there was none.
+func (l *Lock) Previous() Owner { return l.previous }
+
+// Release frees the lock. Unless clear is true, the owner's name stays in the
+// file, as a sign to the next holder that something is unsettled. The lock is
+// freed even if the file could not be cleared. A second call does nothing.
+func (l *Lock) Release(clear bool) error {
+	if !l.flock.Locked() {
+		return nil
+	}
+	var err error
+	if clear {
+		err = writeOwner(l.path, nil)
+	}
+	if err = errors.Join(err, l.flock.Unlock()); err != nil {
+		return fmt.Errorf("release lock %s: %w", l.path, err)
+	}
+	return nil
+}
+
+// sign writes who is here now.
+func (l *Lock) sign(owner Owner) error {
+	text, err := json.Marshal(owner)
+	if err != nil {
+		return err
+	}
+	return writeOwner(l.path, append(text, '\n'))
+}
+
+// maxOwner bounds what is read from a lock file.
+const maxOwner = 4096
+
+// readOwner returns the zero owner for a file that names nobody: an empty one, or
+// a stranger's. An error means that the file could not be read.
+func readOwner(path string) (Owner, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0)
+	if err != nil {
+		return Owner{}, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxOwner))
+	if err != nil {
+		return Owner{}, err
+	}
+	var o Owner
+	// Only the first value counts: behind it may stand the end of a longer name
+	// that was overwritten.
+	if json.NewDecoder(bytes.NewReader(text)).Decode(&o) != nil {
+		return Owner{}, nil
+	}
+	return o, nil
+}
+
+// writeOwner replaces the content in place: a rename would replace the very
+// file that is locked. The new name is written over the old one before the rest
+// is cut off, so that a process killed in between leaves one of the two names,
+// never none: a reserved lane must not look free.
+func writeOwner(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|noFollow, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Truncate(int64(len(text)))
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,99 @@
+package journal
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Replay reads a journal from its beginning and gives every record behind the
+// header to fn, in order, with its line number (the first one is 2). The
+// payload is valid until fn returns; copy it to keep it. fn may be nil.
+//
+// Replay only reads, whoever else may be writing. torn tells that the file
+// ends in an incomplete record without newline, the trace of a crash inside an
+// append, which [Open] would cut off; that record is not given to fn and not
+// counted in the head. An empty file, the trace of a crash inside [Create], is
+// a journal without records.
+//
+// The error is a [*CorruptError], matches [ErrVersion], or wraps what fn or r
+// returned. The head then covers the lines before the error. Memory is bounded
+// by [MaxLine], whatever r holds.
+func Replay(r io.Reader, fn func(line int, payload json.RawMessage) error) (Head, bool, error) {
+	s, err := replay(r, fn)
+	return s.head, s.torn, err
+}
+
+// replayed is what a reading found: the head, the length in bytes of the lines
+// it covers, and whether a torn record stands behind them.
+type replayed struct {
+	head Head
+	size int64
+	torn bool
+}
+
+func replay(r io.Reader, fn func(int, json.RawMessage) error) (replayed, error) {
+	var s replayed
+	in := bufio.NewReaderSize(r, MaxLine)
+	for {
+		line, err := in.ReadSlice('\n')
+		number := int(s.head.Records) + 1
+		switch {
+		case errors.Is(err, io.EOF):
+			s.torn, err = s.head.judgeTail(line)
+			return s, err
+		case errors.Is(err, bufio.ErrBufferFull):
+			return s, &CorruptError{number, fmt.Sprintf("it is longer than %d bytes", MaxLine)}
+		case err != nil:
+			return s, fmt.Errorf("read journal line %d: %w", number, err)
+		}
+		if err := s.take(line, fn); err != nil {
+			return s, err
+		}
+	}
+}
+
+// take verifies one complete line and hands its payload on.
+func (s *replayed) take(line []byte, fn func(int, json.RawMessage) error) error {
+	data, next, reason := s.head.check(line[:len(line)-1])
+	number := int(next.Records)
+	switch {
+	case reason != "":
+		return &CorruptError{int(s.head.Records) + 1, reason}
+	case number == 1:
+		if err := checkHeader(data); err != nil {
+			return err
+		}
+	case fn != nil:
+		if err := fn(number, data); err != nil {
+			return fmt.Errorf("journal line %d: %w", number, err)
+		}
+	}
+	s.head = next
+	s.size += int64(len(line))
+	return nil
+}
+
+// judgeTail tells whether the bytes behind the last newline are a torn record,
+// which can be cut off, or damage, which must not be.
+//
+// A record is acknowledged only once its newline is durable. So a tail without
+// newline was promised to nobody, unless it is the newline itself that went
+// bad: then a whole record stands there with one byte behind it. A torn first
+// line is cut off only if it is the beginning of our header: anything else is a
+// file of somebody else's.
+func (h Head) judgeTail(tail []byte) (torn bool, err error) {
+	if len(tail) == 0 {
+		return false, nil
+	}
+	if _, _, reason := h.check(tail[:len(tail)-1]); reason == "" {
+		return false, &CorruptError{int(h.Records) + 1, "another byte stands where its newline belongs"}
+	}
+	if first, _ := headerLine(); h.Records == 0 && !bytes.HasPrefix(first, tail) {
+		return false, &CorruptError{1, "it is not the header of a wanbatch journal"}
+	}
+	return true, nil
+}

@@ -1,0 +1,100 @@
+package pipeline
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+
+	"github.com/shopspring/decimal"
+)
+
+// Key is an API key. It prints as "***" under every verb and encoding, so that
+// a Config can be logged.
+type Key string
+
+// Format writes "***" for every verb.
+func (Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("***")) }
+
+// MarshalText returns "***".
+func (Key) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+// Config says how a plan is run. The zero value of each field means its default.
+// Nothing is read from the environment; a command fills this in.
+type Config struct {
+	// Output is the folder that holds the batch folders. Defaults to "output".
+	Output string
+	// State is the folder, one per user, that holds the locks by which all
+	// batches of one account keep out of each other's way. Defaults to
+	// ".state" below Output, which protects only batches with the same Output.
+	State string
+
+	// Key is sent to the endpoint and to nothing else. It is needed as soon as
+	// there is work to do.
+	Key Key
+	// Endpoint replaces the region's own base URL and the manifest's. It must be
+	// https unless it is a loopback address.
+	Endpoint string
+	// Transport carries the calls of the API; nil means one made for them.
+	Transport http.RoundTripper
+	// Proxy chooses a proxy for API calls and downloads; nil means none.
+	Proxy func(*http.Request) (*url.URL, error)
+
+	// MaxCost is the most that the batch may cost over its whole life, in the
+	// plan's currency. It replaces the manifest's budget if valid.
+	MaxCost decimal.NullDecimal
+	// Limit submits only the first jobs of the plan; 0 means all.
+	Limit int
+	// Only submits only the jobs with these ids; empty means all.
+	Only []string
+	// RetryFailed puts failed and lost jobs back into the queue. They are paid
+	// for again if they succeed.
+	RetryFailed bool
+	// AcceptChanges lets a job whose content changed be paid for again.
+	AcceptChanges bool
+	// Wait waits for a batch or a lane that another run holds.
+	Wait bool
+
+	// Stop, when closed, drains the run: no new work, downloads under way are
+	// finished, then [Run] returns [ErrInterrupted]. Cancelling the context
+	// stops at once, which is as safe but leaves downloads to be resumed.
+	Stop <-chan struct{}
+	// OnEvent is called for every step, one call at a time, from one goroutine.
+	// It must not block: the run waits for it.
+	OnEvent func(Event)
+
+	// Fetches is how many downloads run at once. Defaults to 4.
+	Fetches int
+	// Speed makes the run's clock this many times faster than the wall clock,
+	// for a rehearsal against a provider whose clock is as fast. Defaults to 1.
+	Speed float64
+	// Version names the program in the journal.
+	Version string
+}
+
+func (c Config) withDefaults() Config {
+	if c.Output == "" {
+		c.Output = "output"
+	}
+	if c.State == "" {
+		c.State = filepath.Join(c.Output, ".state")
+	}
+	if c.Fetches == 0 {
+		c.Fetches = 4
+	}
+	if c.Speed == 0 {
+		c.Speed = 1
+	}
+	if c.OnEvent == nil {
+		c.OnEvent = func(Event) {}
+	}
+	return c
+}
+
+// cap is the budget in force: the configured one, else the manifest's.
+func (c Config) cap(p *Plan) decimal.NullDecimal {
+	if c.MaxCost.Valid {
+		return c.MaxCost
+	}
+	return p.Manifest.Budget.MaxCost
+}

@@ -1,0 +1,227 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/journal"
+)
+
+// clock is the core's time: it starts at the wall clock, but never before the
+// newest event, and goes on by the monotonic clock. So a wall clock that jumps
+// moves no deadline.
+type clock struct {
+	base  time.Time // core time at start
+	start time.Time // with its monotonic reading
+	speed float64
+}
+
+func newClock(core *batch.Batch, speed float64) clock {
+	start := time.Now()
+	return clock{base: later(start.UTC().Round(0), core.Last()), start: start, speed: speed}
+}
+
+func (c clock) now() time.Time {
+	return c.base.Add(time.Duration(float64(time.Since(c.start)) * c.speed))
+}
+
+// until is how long to wait, by the wall clock, until core time t.
+func (c clock) until(t time.Time) time.Duration {
+	return time.Duration(float64(t.Sub(c.now())) / c.speed)
+}
+
+// driver moves decisions from the core to the journal and the workers, and
+// answers back. It alone touches the core; workers only see channels.
+type driver struct {
+	*folder
+	clock   clock
+	workers *workers
+	cfg     Config
+	creates *rate.Limiter
+
+	toCreate, toLook, toFetch chan batch.Effect
+	answers                   chan batch.Observation
+	stop                      <-chan struct{}
+	tell                      *teller
+}
+
+// drive runs the batch until nothing is left to do or something stops it.
+func drive(ctx context.Context, f *folder, w *workers, cfg Config, open batch.Event) error {
+	d := &driver{folder: f, clock: newClock(f.core, cfg.Speed), workers: w, cfg: cfg, stop: cfg.Stop}
+	d.tell = &teller{core: f.core, cfg: cfg, cap: open.Run.Cap, running: w.plan.Manifest.Limits.Running}
+	w.trouble = d.tell.trouble
+	limits := w.plan.Manifest.Limits
+	d.creates = rate.NewLimiter(rate.Limit(limits.CreatePerSecond*cfg.Speed), 1)
+	// Room for all that the core can have outstanding, so that neither side ever
+	// waits for the other: one create, one list, and a look or a cancel per task.
+	room := 4 + limits.Running + limits.QueueAhead
+	d.toCreate = make(chan batch.Effect, 1)
+	d.toLook = make(chan batch.Effect, room)
+	d.toFetch = make(chan batch.Effect, cfg.Fetches)
+	d.answers = make(chan batch.Observation, 1+room+cfg.Fetches)
+
+	open.At = d.clock.now()
+	if err := f.record(open); err != nil {
+		return err
+	}
+	d.tell.started(open, w)
+	err := d.runWorkers(ctx)
+	return d.finish(ctx, err)
+}
+
+// runWorkers owns every goroutine of a run: the loop and three pools of workers.
+func (d *driver) runWorkers(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	pool := func(n int, effects <-chan batch.Effect, do func(context.Context, batch.Effect) batch.Observation) {
+		for range n {
+			group.Go(func() error {
+				for e := range effects {
+					d.answers <- do(ctx, e)
+				}
+				return nil
+			})
+		}
+	}
+	pool(1, d.toCreate, d.workers.create)
+	pool(4, d.toLook, d.workers.look)
+	pool(d.cfg.Fetches, d.toFetch, d.fetch)
+	group.Go(func() error {
+		defer close(d.toCreate)
+		defer close(d.toLook)
+		defer close(d.toFetch)
+		return d.loop(ctx)
+	})
+	return group.Wait()
+}
+
+func (d *driver) fetch(ctx context.Context, e batch.Effect) batch.Observation {
+	return d.workers.fetch(ctx, d.root, e)
+}
+
+// loop is the whole run: ask the core, make its record durable, start its
+// effect, and wait when there is nothing to do.
+func (d *driver) loop(ctx context.Context) error {
+	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		d.heed()
+		step, wake, ok := d.core.Next(d.clock.now())
+		switch {
+		case ok:
+			if err := d.take(ctx, step); err != nil {
+				return err
+			}
+		case wake.IsZero() && d.core.Outstanding() == 0:
+			return nil
+		default:
+			d.wait(ctx, wake)
+		}
+	}
+}
+
+// heed passes on the caller's wish to stop, once.
+func (d *driver) heed() {
+	select {
+	case <-d.stop:
+		d.stop = nil
+		d.core.Observe(batch.Observation{Result: batch.Interrupt})
+	default:
+	}
+}
+
+// take makes a step's record durable and only then starts its effect. A create
+// waits for its permit before its intent: after an intent nothing waits.
+func (d *driver) take(ctx context.Context, s batch.Step) error {
+	intent := s.Record != nil && s.Record.Kind == batch.Intended
+	if intent {
+		if err := d.creates.Wait(ctx); err != nil {
+			return context.Cause(ctx)
+		}
+		err := d.log.AppendIntent(journal.Encode(*s.Record))
+		if errors.Is(err, journal.ErrFull) {
+			d.tell.trouble("create", "", err.Error())
+			d.core.Observe(batch.Observation{Effect: *s.Effect, Result: batch.DiskFull, Message: err.Error()})
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	} else if s.Record != nil {
+		if err := d.log.Append(journal.Encode(*s.Record)); err != nil {
+			return err
+		}
+	}
+	if s.Record != nil {
+		if err := d.core.Apply(*s.Record); err != nil {
+			return err // unreachable: the core made it
+		}
+		d.tell.recorded(*s.Record)
+	}
+	if s.Effect != nil {
+		d.start(*s.Effect)
+	}
+	return nil
+}
+
+func (d *driver) start(e batch.Effect) {
+	switch e.Op {
+	case batch.OpCreate:
+		d.toCreate <- e
+	case batch.OpFetch:
+		d.toFetch <- e
+	default:
+		d.toLook <- e
+	}
+}
+
+// wait blocks until an answer, the time to ask again, or a wish to stop.
+func (d *driver) wait(ctx context.Context, wake time.Time) {
+	var timer <-chan time.Time
+	if !wake.IsZero() {
+		t := time.NewTimer(d.clock.until(wake))
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case o := <-d.answers:
+		d.core.Observe(o)
+	case <-timer:
+	case <-d.stop:
+		d.stop = nil
+		d.core.Observe(batch.Observation{Result: batch.Interrupt})
+	case <-ctx.Done():
+	}
+}
+
+// finish records that the run ended on purpose and says why it did.
+func (d *driver) finish(ctx context.Context, err error) error {
+	if err != nil {
+		if cause := ctx.Err(); cause != nil && errors.Is(err, cause) {
+			err = fmt.Errorf("%w at once; run again to continue", ErrInterrupted)
+		}
+		d.tell.finished(d.clock.now(), err)
+		return err
+	}
+	v := d.core.View()
+	err = stopError(v, d.tell.cap, d.core.Begin().Currency)
+	if err == nil && v.Left > v.Unselected {
+		err = fmt.Errorf("bug: %d jobs are left, nothing is under way, and nothing says when to go on; please report it with the journal",
+			v.Left-v.Unselected)
+	}
+	reason := "finished"
+	if v.Stop != batch.StopNone {
+		reason = string(v.Stop)
+	}
+	if e := d.record(batch.Event{Kind: batch.Closed, At: d.clock.now(), By: reason}); e != nil {
+		return errors.Join(err, e)
+	}
+	d.tell.finished(d.clock.now(), err)
+	return err
+}

@@ -1,0 +1,174 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/journal"
+)
+
+// The files of a batch folder.
+const (
+	journalName = "journal.jsonl"
+	lockName    = ".lock"
+	videosName  = "videos"
+)
+
+// lockPoll is how often a waiting run tries a lock again.
+const lockPoll = time.Second
+
+// folder is one batch on disk, held by this process. Its journal is the truth
+// and the core is the fold of it.
+type folder struct {
+	path string
+	root *os.Root
+	lock *journal.Lock
+	log  *journal.Log
+	core *batch.Batch
+}
+
+// openFolder takes the batch folder for this process and replays its journal
+// into core. It makes the folder and the journal if there are none and create
+// is true; without create, a missing journal is an error.
+func openFolder(ctx context.Context, path string, core *batch.Batch, create bool, cfg Config) (*folder, error) {
+	if create {
+		if err := os.MkdirAll(filepath.Join(path, videosName), 0o777); err != nil {
+			return nil, fmt.Errorf("make batch folder: %w", err)
+		}
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("open batch folder: %w", err)
+	}
+	f := &folder{path: path, root: root, core: core}
+	if f.lock, err = take(ctx, cfg, filepath.Join(path, lockName), path, "batch "+path, nil); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	if err := f.replay(create); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
+}
+
+func (f *folder) replay(create bool) error {
+	disk := journal.Dir(f.root)
+	log, err := journal.Open(disk, journalName, replayInto(f.core))
+	if create && errors.Is(err, fs.ErrNotExist) {
+		log, err = journal.Create(disk, journalName)
+	}
+	if err != nil {
+		return fmt.Errorf("batch %s: %w", f.path, err)
+	}
+	f.log = log
+	return nil
+}
+
+// replayInto folds each line of a journal into the core.
+func replayInto(core *batch.Batch) func(int, json.RawMessage) error {
+	return func(line int, payload json.RawMessage) error {
+		e, err := journal.Decode(payload)
+		if err == nil {
+			err = core.Apply(e)
+		}
+		if err != nil {
+			return fmt.Errorf("line %d: %w", line, err)
+		}
+		return nil
+	}
+}
+
+// record makes events durable and folds them.
+func (f *folder) record(events ...batch.Event) error {
+	const chunk = 1000
+	for len(events) > 0 {
+		n := min(chunk, len(events))
+		records := make([]any, n)
+		for i, e := range events[:n] {
+			records[i] = journal.Encode(e)
+		}
+		if err := f.log.AppendAll(records); err != nil {
+			return fmt.Errorf("batch %s: %w", f.path, err)
+		}
+		for _, e := range events[:n] {
+			if err := f.core.Apply(e); err != nil {
+				return fmt.Errorf("batch %s: %w", f.path, err) // unreachable: the core made them
+			}
+		}
+		events = events[n:]
+	}
+	return nil
+}
+
+// close gives everything back. It is safe on a folder that is half open.
+func (f *folder) close() error {
+	var errs []error
+	if f.log != nil {
+		errs = append(errs, f.log.Close())
+	}
+	if f.lock != nil {
+		errs = append(errs, f.lock.Release(true))
+	}
+	return errors.Join(append(errs, f.root.Close())...)
+}
+
+// take acquires a lock in the name of a batch, at once or, with wait, when it
+// becomes free. what names the thing that is locked, for people. may is that of
+// [journal.Acquire].
+func take(ctx context.Context, cfg Config, path, batchPath, what string, may func(journal.Owner) error) (*journal.Lock, error) {
+	told := false
+	for {
+		lock, err := journal.Acquire(path, self(batchPath), may)
+		var held *journal.LockedError
+		if errors.As(err, &held) {
+			err = fmt.Errorf("%w: %s: %w", ErrLocked, what, held)
+		}
+		if err == nil || !errors.Is(err, ErrLocked) {
+			return lock, err
+		}
+		if !cfg.Wait {
+			return nil, fmt.Errorf("%w (--wait waits for it)", err)
+		}
+		if !told {
+			told = true
+			cfg.OnEvent(Event{Time: time.Now().UTC(), Kind: "waiting", Message: err.Error()})
+		}
+		if sleep(ctx, lockPoll) != nil {
+			return nil, fmt.Errorf("%w while waiting: %w", ErrInterrupted, err)
+		}
+	}
+}
+
+// self is this process as the holder of a lock.
+func self(batchPath string) journal.Owner {
+	host, _ := os.Hostname() // a courtesy to people: none is no error
+	if abs, err := filepath.Abs(batchPath); err == nil {
+		batchPath = abs
+	}
+	return journal.Owner{PID: os.Getpid(), Host: host, Since: time.Now().UTC(), Batch: batchPath}
+}
+
+// readFolder folds the journal of a batch without taking or repairing anything,
+// also while a run writes to it.
+func readFolder(path string, core *batch.Batch) (journal.Head, error) {
+	f, err := os.Open(filepath.Join(path, journalName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return journal.Head{}, fmt.Errorf("%w: %s holds no batch (no %s); give a batch folder or the manifest it was run from",
+			ErrUsage, path, journalName)
+	}
+	if err != nil {
+		return journal.Head{}, err
+	}
+	defer f.Close()
+	head, _, err := journal.Replay(f, replayInto(core))
+	if err != nil {
+		return journal.Head{}, fmt.Errorf("batch %s: %w", path, err)
+	}
+	return head, nil
+}

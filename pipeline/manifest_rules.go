@@ -1,0 +1,277 @@
+package pipeline
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/wanbatch/wanbatch/internal/pricing"
+)
+
+// complete fills in what the author left out and what can be told from the rest:
+// the currency, the pairs' ids, and whole sections of a manifest built in code.
+// Ids and names are brought to NFC.
+func (m *Manifest) complete() {
+	fallback := NewManifest()
+	m.Version = cmp.Or(m.Version, fallback.Version)
+	m.Model = cmp.Or(m.Model, fallback.Model)
+	m.Mode = cmp.Or(m.Mode, fallback.Mode)
+	m.Limits = cmp.Or(m.Limits, fallback.Limits)
+	m.Output.File = cmp.Or(m.Output.File, fallback.Output.File)
+	m.Lane.Exclusive = cmp.Or(m.Lane.Exclusive, fallback.Lane.Exclusive)
+	if currency, err := pricing.Currency(m.Lane.Region); err == nil {
+		m.Budget.Currency = cmp.Or(m.Budget.Currency, currency)
+	}
+	m.Name = norm.NFC.String(m.Name)
+	m.Output.File = norm.NFC.String(m.Output.File)
+	for i := range m.Pairs {
+		p := &m.Pairs[i]
+		if p.ID == "" && p.id == (position{}) && p.Image != "" && p.Video != "" {
+			p.ID = derivedID(p.Image, p.Video)
+		}
+		p.ID = norm.NFC.String(p.ID)
+	}
+}
+
+// check reports everything that is wrong with a completed manifest and can be
+// told without looking at its media. What the schema has refused already is
+// skipped; a manifest built in code never met the schema.
+func (m *Manifest) check(found *problems) {
+	bad := func(path, hint, format string, args ...any) {
+		found.addNew(m.placeOf(path), hint, path+": "+format, args...)
+	}
+	if m.Version != 1 {
+		bad("version", "", "must be 1")
+	}
+	if problem := nameProblem(m.Name, maxIDBytes); problem != "" && m.Name != "" {
+		bad("name", "", "%s", problem)
+	}
+	if _, err := pricing.Currency(m.Lane.Region); err != nil {
+		bad("lane.region", "", "must be beijing or singapore")
+	} else if _, err := pricing.Lookup(m.Lane.Region, m.Model, string(ModeStd)); err != nil {
+		bad("model", "", "must be %s or %s", ModelMove, ModelMix)
+	}
+	if !m.Mode.valid() {
+		bad("mode", "", "must be %s or %s", ModeStd, ModePro)
+	}
+	if !slices.Contains([]Exclusive{ExclusiveNo, ExclusiveYes, ExclusiveKey}, m.Lane.Exclusive) {
+		bad("lane.exclusive", "", "must be true, false or key")
+	}
+	if problem := endpointProblem(m.Lane.Endpoint); problem != "" {
+		bad("lane.endpoint", "", "%s", problem)
+	}
+	if currency, err := pricing.Currency(m.Lane.Region); err == nil && m.Budget.Currency != currency {
+		bad("budget.currency", "write "+currency+", or leave it out", "%s is billed in %s", m.Lane.Region, currency)
+	}
+	if m.Budget.MaxCost.Valid && m.Budget.MaxCost.Decimal.IsNegative() {
+		bad("budget.max_cost", "", "must not be negative")
+	}
+	m.Limits.check(bad)
+	m.checkLabels(found)
+	m.checkPairs(found)
+}
+
+// placeOf returns the place of a setting, or of the nearest thing around it when
+// the file leaves it out.
+func (m *Manifest) placeOf(path string) position {
+	for {
+		if place, found := m.given[path]; found || path == "" {
+			return place
+		}
+		path = path[:max(0, strings.LastIndexByte(path, '.'))]
+	}
+}
+
+func (m Mode) valid() bool { return m == ModeStd || m == ModePro }
+
+// check speaks about the limits one by one, then about those that depend on each
+// other.
+func (l Limits) check(bad func(path, hint, format string, args ...any)) {
+	for _, rule := range []struct {
+		broken        bool
+		path, message string
+	}{
+		{l.Running < 1 || l.Running > 1000, "running", "must be a whole number from 1 to 1000"},
+		{l.QueueAhead < 0 || l.QueueAhead > 1000, "queue_ahead", "must be a whole number from 0 to 1000"},
+		{!(l.CreatePerSecond >= 0.001 && l.CreatePerSecond <= 1e6), "create_per_second", "must be a number from 0.001"},
+		{!(l.QueryPerSecond >= 0.001 && l.QueryPerSecond <= 1e6), "query_per_second", "must be a number from 0.001"},
+		{l.PollMin <= 0, "poll_min", "must be above 0"},
+		{l.Settle < 0, "settle", "must not be negative"},
+		{l.BurstWait < 0, "burst_wait", "must not be negative"},
+		{l.Tries < 1 || l.Tries > 10, "tries", "must be a whole number from 1 to 10"},
+		{l.PollMax < l.PollMin, "poll_max", fmt.Sprintf("must be at least poll_min (%v)", l.PollMin)},
+		{l.TaskLife <= l.Settle, "task_life", fmt.Sprintf("must be longer than settle (%v), or no doubt could ever be settled", l.Settle)},
+	} {
+		if rule.broken {
+			bad("limits."+rule.path, "", "%s", rule.message)
+		}
+	}
+}
+
+// endpointProblem says why a base URL can't be used; "" when it can, or is "".
+// The key travels to it, so nothing but https leaves the machine. The text is
+// not repeated: somebody may have written a password into it.
+func endpointProblem(endpoint string) string {
+	if endpoint == "" {
+		return ""
+	}
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return "must be a base URL such as https://host or http://127.0.0.1:8080"
+	case u.User != nil:
+		return "must not carry a user name or a password"
+	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
+		return "must not carry a query or a fragment"
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return "must be https, because the API key is sent to it; plain http is for loopback only"
+	}
+	return ""
+}
+
+// checkLabels refuses labels that a table can't show.
+func (m *Manifest) checkLabels(found *problems) {
+	report := func(at position, prefix string, labels map[string]string) {
+		for key, value := range labels {
+			if key == "" || strings.ContainsFunc(key+value, unicode.IsControl) {
+				found.addNew(at, "", "%slabels: %s is empty or holds a control character", prefix, quote(key))
+			}
+		}
+	}
+	report(m.placeOf("labels"), "", m.Labels)
+	for i, p := range m.Pairs {
+		report(p.place(), fmt.Sprintf("pairs[%d].", i), p.Labels)
+	}
+}
+
+// checkPairs checks every pair by itself, then that no two of them share an id
+// or a file.
+func (m *Manifest) checkPairs(found *problems) {
+	if len(m.Pairs) == 0 && !m.Has("matrix") && !m.Has("pairs_from") {
+		found.addNew(m.placeOf("pairs"), "", "pairs: must be a list of pairs, at least one")
+	}
+	problem, hint := templateProblem(m.Output.File)
+	if problem != "" {
+		found.addNew(m.placeOf("output.file"), hint, "output.file: %s", problem)
+	}
+	ids, files := map[string]int{}, map[string]int{}
+	for i, p := range m.Pairs {
+		m.checkPair(found, i)
+		if p.ID == "" {
+			continue // there is nothing to derive it from, which has been said
+		}
+		if bad := nameProblem(p.ID, maxIDBytes); bad != "" {
+			found.addNew(p.idPlace(), "give the pair an id", "pairs[%d]: id %s %s", i, quote(p.ID), bad)
+			continue
+		}
+		if first, taken := claim(ids, p.ID, i); taken {
+			found.addNew(p.idPlace(), "give one of them another id", "pairs[%d]: id %s is taken by pairs[%d]%s",
+				i, quote(p.ID), first, m.lineOf(first))
+			continue
+		}
+		if problem == "" {
+			m.checkFile(found, files, i)
+		}
+	}
+}
+
+// claim notes that pair i uses a name, and returns the pair that has it already.
+func claim(names map[string]int, name string, i int) (first int, taken bool) {
+	key := folded(name)
+	if first, taken = names[key]; !taken {
+		names[key] = i
+	}
+	return first, taken
+}
+
+func (m *Manifest) checkPair(found *problems, i int) {
+	p := m.Pairs[i]
+	if p.Mode != "" && !p.Mode.valid() {
+		found.addNew(p.place(), "", "pairs[%d].mode: must be %s or %s", i, ModeStd, ModePro)
+	}
+	if problem, hint := mediaProblem(p.Image, imageExtensions()); problem != "" {
+		found.addNew(p.image.or(p.place()), hint, "pairs[%d].image: %s", i, problem)
+	}
+	if problem, hint := mediaProblem(p.Video, videoExtensions()); problem != "" {
+		found.addNew(p.video.or(p.place()), hint, "pairs[%d].video: %s", i, problem)
+	}
+}
+
+// checkFile refuses an output path that is unsafe or belongs to another pair.
+func (m *Manifest) checkFile(found *problems, files map[string]int, i int) {
+	p := m.Pairs[i]
+	file := expand(m.Output.File, p, cmp.Or(p.Mode, m.Mode))
+	if problem := fileProblem(file); problem != "" {
+		found.addNew(p.idPlace(), "", "pairs[%d]: output file %s %s", i, quote(file), problem)
+		return
+	}
+	if first, taken := claim(files, file, i); taken {
+		found.addNew(p.idPlace(), "put {id} into output.file", "pairs[%d]: output file %s is taken by pairs[%d]%s",
+			i, quote(file), first, m.lineOf(first))
+	}
+}
+
+func (m *Manifest) lineOf(i int) string {
+	if m.Pairs[i].Line == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" in line %d", m.Pairs[i].Line)
+}
+
+// imageExtensions and videoExtensions list what the provider accepts; it judges
+// by the end of the URL's path too.
+func imageExtensions() []string { return []string{".jpg", ".jpeg", ".png", ".bmp", ".webp"} }
+func videoExtensions() []string { return []string{".mp4", ".mov", ".avi"} }
+
+// mediaProblem says what is wrong with the text of an image or video, without
+// opening it and without repeating a URL; "" when nothing is.
+func mediaProblem(media string, extensions []string) (problem, hint string) {
+	switch {
+	case media == "":
+		return "is missing", ""
+	case strings.HasPrefix(strings.ToLower(media), "data:"):
+		return "data: URIs are accepted by the provider and then fail", "name a file or a URL"
+	case strings.ContainsFunc(media, unicode.IsControl):
+		return "holds a control character", ""
+	case isRemote(media):
+		return urlProblem(media)
+	case !slices.Contains(extensions, strings.ToLower(path.Ext(media))):
+		return fmt.Sprintf("%s does not end in %s", quote(media), strings.Join(extensions, ", ")), ""
+	}
+	return "", ""
+}
+
+func urlProblem(media string) (problem, hint string) {
+	u, err := url.Parse(media)
+	switch {
+	case strings.ContainsFunc(media, func(c rune) bool { return c > unicode.MaxASCII || c == ' ' }):
+		return "a URL must be ASCII without spaces", "percent-encode everything else"
+	case err != nil || u.Opaque != "":
+		return "is not a valid URL", ""
+	case u.Scheme == "file":
+		return "file: URLs are not read", "write the path itself"
+	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "oss":
+		return fmt.Sprintf("scheme %s is not supported", quote(u.Scheme)), "use http, https or oss, or a local path"
+	case u.Hostname() == "":
+		return "the URL names no host", ""
+	case u.User != nil:
+		return "the URL carries a user name or a password", "sign the URL instead"
+	case strings.Trim(u.Path, "/") == "":
+		return "the URL names no file", ""
+	}
+	return "", ""
+}
+
+// place is where a problem of the pair as a whole is shown.
+func (p Pair) place() position { return position{line: int32(p.Line), column: p.column} }
+
+// idPlace is where a problem of the pair's id is shown.
+func (p Pair) idPlace() position { return p.id.or(p.place()) }
+
+func (at position) or(other position) position { return cmp.Or(at, other) }

@@ -1,0 +1,249 @@
+package pipeline
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/journal"
+	"github.com/wanbatch/wanbatch/internal/pricing"
+)
+
+// Report is what a batch did and what it costs: a fold of its journal and of
+// nothing else, so that the same journal always gives the same bytes.
+//
+// Amounts are exact decimals in Currency, at list price: before free quota,
+// discounts and tax. Times are UTC, durations are seconds. The JSON form is
+// version 1 of a public format: fields may be added, none changes its meaning.
+type Report struct {
+	Version        int         `json:"version"`
+	Batch          string      `json:"batch"`
+	Model          string      `json:"model"`
+	Journal        JournalHead `json:"journal"`
+	Lane           ReportLane  `json:"lane"`
+	ManifestSHA256 string      `json:"manifest_sha256"`
+	GeneratedAt    time.Time   `json:"generated_at"` // of the newest record: a report is as old as its journal
+	Complete       bool        `json:"complete"`     // nothing is left for Run to do
+	Currency       string      `json:"currency"`
+	PriceTable     PriceTable  `json:"price_table"`
+	Note           string      `json:"note"`
+	Totals         Totals      `json:"totals"`
+	Jobs           []Result    `json:"jobs"` // in manifest order
+}
+
+// JournalHead ties a report to its journal: a journal whose tail was cut since
+// no longer has this head.
+type JournalHead struct {
+	Records int64  `json:"records"`
+	Head    string `json:"head"`
+}
+
+// ReportLane says where the batch ran last.
+type ReportLane struct {
+	Region   string `json:"region"`
+	Key      string `json:"key"` // fingerprint, never the key; "" if the batch never ran
+	Endpoint string `json:"endpoint"`
+}
+
+// Totals sums the jobs up.
+type Totals struct {
+	Jobs        int `json:"jobs"`
+	Done        int `json:"done"`
+	Failed      int `json:"failed"`
+	Quarantined int `json:"quarantined"`
+	Lost        int `json:"lost"`
+	Pending     int `json:"pending"` // every other state
+
+	Sum
+	BilledMax decimal.Decimal `json:"billed_max"` // Billed plus all that may have been billed besides
+	Estimated decimal.Decimal `json:"estimated"`
+	Bytes     int64           `json:"bytes"`
+	Overruns  int             `json:"overruns"` // tasks billed above what was held for them
+
+	ByMode  map[string]Part            `json:"by_mode"`
+	ByLabel map[string]map[string]Part `json:"by_label"` // name, then value
+}
+
+// Sum is confirmed usage and what it is billed.
+type Sum struct {
+	BilledSeconds decimal.Decimal `json:"billed_seconds"`
+	Billed        decimal.Decimal `json:"billed"`
+}
+
+// Part is the share of some jobs in the totals.
+type Part struct {
+	Jobs int `json:"jobs"`
+	Sum
+}
+
+// Result is one job in a report. The provider's times are those of its newest
+// task; money is that of all its tasks.
+type Result struct {
+	ID     string            `json:"id"`
+	Key    string            `json:"key"` // content key
+	State  string            `json:"state"`
+	Mode   string            `json:"mode"`
+	Lane   string            `json:"lane"`
+	Image  string            `json:"image"`
+	Video  string            `json:"video"`
+	Labels map[string]string `json:"labels"`
+
+	TaskID      *string    `json:"task_id"`
+	RequestID   *string    `json:"request_id"`
+	SubmittedAt *time.Time `json:"submitted_at"`
+	ScheduledAt *time.Time `json:"scheduled_at"`
+	EndedAt     *time.Time `json:"ended_at"`
+	StoredAt    *time.Time `json:"stored_at"`
+
+	QueueSeconds decimal.NullDecimal `json:"queue_seconds"`
+	RunSeconds   decimal.NullDecimal `json:"run_seconds"`
+	Usage        *Usage              `json:"usage"` // null if the provider gave none, which is not zero
+	UnitPrice    decimal.Decimal     `json:"unit_price"`
+	Estimated    decimal.Decimal     `json:"estimated"` // unit price x length, or x 30 s if the length is unknown
+	Billed       decimal.NullDecimal `json:"billed"`    // null if a task succeeded without usage
+	File         *File               `json:"file"`
+	Attempts     []Try               `json:"attempts"`
+	Error        *Failure            `json:"error"`
+}
+
+// Usage is what the provider bills of a task.
+type Usage struct {
+	VideoDuration decimal.Decimal `json:"video_duration"`
+	VideoRatio    string          `json:"video_ratio"`
+}
+
+// File is a job's artifact.
+type File struct {
+	Path     string          `json:"path"` // relative to the batch folder
+	Bytes    int64           `json:"bytes"`
+	SHA256   string          `json:"sha256"`
+	Duration decimal.Decimal `json:"duration"`
+}
+
+// Try is one create and what became of it.
+type Try struct {
+	N           int                 `json:"n"`
+	Outcome     string              `json:"outcome"` // accepted, refused, unanswered, absent, adopted or quarantined
+	At          time.Time           `json:"at"`
+	TaskID      *string             `json:"task_id"`
+	RequestID   *string             `json:"request_id"`
+	Status      *string             `json:"status"` // the provider's, once the task ended
+	Code        string              `json:"code,omitzero"`
+	Billed      decimal.NullDecimal `json:"billed"`       // null while or where it is not known
+	BillingDate *string             `json:"billing_date"` // of a billed task, in UTC+8 as the provider bills
+	Candidates  []string            `json:"candidates,omitzero"`
+}
+
+// Failure says why a job has no artifact.
+type Failure struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Hint    string `json:"hint"`
+	Charged *bool  `json:"charged"` // null if only the provider's bill can tell
+}
+
+const reportNote = "billed is confirmed usage at list price, before free quota, discounts and tax; " +
+	"billed_max adds what may have been billed besides"
+
+// newReport folds the core, which is the fold of the journal up to head.
+func newReport(core *batch.Batch, head journal.Head, folder string) (*Report, error) {
+	begin := core.Begin()
+	if begin == nil {
+		return nil, fmt.Errorf("%w: the journal holds no batch yet; run the manifest first", ErrUsage)
+	}
+	r := &Report{
+		Version: 1, Batch: begin.Batch, Model: begin.Model, Journal: JournalHead{head.Records, head.Hash},
+		Lane: ReportLane{Region: begin.Region}, GeneratedAt: core.Last().UTC(), Complete: core.View().Left == 0,
+		Currency: begin.Currency, PriceTable: PriceTable{Date: begin.PriceDate, Source: begin.PriceSource, SHA256: begin.PriceSHA256},
+		Note:   reportNote,
+		Totals: Totals{ByMode: map[string]Part{}, ByLabel: map[string]map[string]Part{}, Overruns: core.View().Overruns},
+		Jobs:   []Result{},
+	}
+	if run := core.LastRun(); run != nil {
+		r.Lane.Key, r.Lane.Endpoint, r.ManifestSHA256 = run.Key, run.Endpoint, run.ManifestSHA256
+	}
+	for job := range core.Jobs() {
+		if job.Removed && job.State == batch.StatePending && len(job.Attempts) == 0 {
+			continue // it left the manifest before anything was asked for it
+		}
+		result := newResult(job, begin.Region, folder)
+		r.Jobs = append(r.Jobs, result)
+		r.Totals.add(result, job)
+	}
+	return r, nil
+}
+
+// add counts one job in.
+func (t *Totals) add(r Result, job batch.Job) {
+	t.Jobs++
+	switch job.State {
+	case batch.StateDone:
+		t.Done++
+	case batch.StateFailed:
+		t.Failed++
+	case batch.StateQuarantined:
+		t.Quarantined++
+	case batch.StateLost:
+		t.Lost++
+	default:
+		t.Pending++
+	}
+	sum := confirmed(job)
+	t.Sum = t.plus(sum)
+	t.BilledMax = t.BilledMax.Add(sum.Billed).Add(possible(job))
+	t.Estimated = t.Estimated.Add(r.Estimated)
+	if r.File != nil {
+		t.Bytes += r.File.Bytes
+	}
+	t.ByMode[r.Mode] = t.ByMode[r.Mode].plus(sum)
+	for name, value := range r.Labels {
+		if t.ByLabel[name] == nil {
+			t.ByLabel[name] = map[string]Part{}
+		}
+		t.ByLabel[name][value] = t.ByLabel[name][value].plus(sum)
+	}
+}
+
+func (s Sum) plus(o Sum) Sum {
+	return Sum{s.BilledSeconds.Add(o.BilledSeconds), s.Billed.Add(o.Billed)}
+}
+
+func (p Part) plus(s Sum) Part { return Part{p.Jobs + 1, p.Sum.plus(s)} }
+
+// confirmed is what the provider said it bills, over all tasks of the job.
+func confirmed(job batch.Job) (s Sum) {
+	for _, a := range job.Attempts {
+		if a.Money == batch.MoneyBilled {
+			s = s.plus(Sum{a.End.Usage.Decimal, a.Billed.Decimal})
+		}
+	}
+	return s
+}
+
+// possible is what the job may have been billed besides: a task that succeeded
+// without usage counts by its file's length or the estimate, every other open
+// hold in full.
+func possible(job batch.Job) decimal.Decimal {
+	var sum decimal.Decimal
+	for i, a := range job.Attempts {
+		switch {
+		case a.Money != batch.MoneyHeld && a.Money != batch.MoneyPossible:
+		case a.End == nil:
+			sum = sum.Add(a.Hold)
+		case i == len(job.Attempts)-1 && job.Artifact != nil:
+			sum = sum.Add(job.Artifact.Duration.Mul(job.Plan.UnitPrice))
+		default:
+			sum = sum.Add(estimated(job.Plan))
+		}
+	}
+	return sum
+}
+
+func estimated(p batch.Plan) decimal.Decimal {
+	if p.Length.Valid {
+		return p.Length.Decimal.Mul(p.UnitPrice)
+	}
+	return p.UnitPrice.Mul(decimal.NewFromInt(pricing.LongestSeconds))
+}

@@ -1,0 +1,53 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/wanbatch/wanbatch/internal/batch"
+)
+
+// Verdict is a person's decision about a quarantined job.
+type Verdict string
+
+// The three ways to settle a quarantined job. None of them frees the money held
+// for the create in doubt: only the provider's bill can tell what it cost.
+const (
+	Adopt    Verdict = "adopt"    // the task is the job's own: follow it
+	Resubmit Verdict = "resubmit" // submit again, at the risk of paying twice
+	Abandon  Verdict = "abandon"  // give the job up
+)
+
+// Resolve records a person's decision about a quarantined job of a batch folder,
+// durably, and writes the report anew. task is the task to adopt and empty
+// otherwise. It calls nobody: the next [Run] acts on it. Errors match [ErrUsage]
+// if the decision does not fit and [ErrLocked] while a run holds the folder.
+func Resolve(folder, job string, v Verdict, task string) (*Report, error) {
+	kind, ok := map[Verdict]batch.Kind{Adopt: batch.Adopted, Resubmit: batch.Again, Abandon: batch.Abandoned}[v]
+	if !ok || (v == Adopt) != (task != "") {
+		return nil, fmt.Errorf("%w: resolve needs one of adopt with a task id, resubmit, abandon", ErrUsage)
+	}
+	if _, err := Status(folder); err != nil {
+		return nil, err // before a lock is left where there is no batch
+	}
+	core := batch.New(batch.Settings{}, nil)
+	f, err := openFolder(context.Background(), folder, core, false, Config{})
+	if err != nil {
+		return nil, err
+	}
+	report, err := resolveIn(f, job, kind, task)
+	return report, errors.Join(err, f.close())
+}
+
+func resolveIn(f *folder, job string, kind batch.Kind, task string) (*Report, error) {
+	e, err := f.core.Resolve(job, kind, task, later(time.Now().UTC(), f.core.Last()))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if err := f.record(e); err != nil {
+		return nil, err
+	}
+	return writeReports(f)
+}

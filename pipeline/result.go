@@ -1,0 +1,181 @@
+package pipeline
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/wanbatch/wanbatch/internal/batch"
+)
+
+// newResult is one job as the report shows it.
+func newResult(job batch.Job, region, folder string) Result {
+	r := Result{
+		ID: job.ID, Key: job.Plan.Key, State: string(job.State), Mode: job.Plan.Mode, Lane: region,
+		Image: job.Plan.Image, Video: job.Plan.Video, Labels: job.Plan.Labels,
+		UnitPrice: job.Plan.UnitPrice, Estimated: estimated(job.Plan), Attempts: []Try{},
+	}
+	if r.Labels == nil {
+		r.Labels = map[string]string{}
+	}
+	for _, a := range job.Attempts {
+		r.Attempts = append(r.Attempts, newTry(a))
+	}
+	if len(job.Attempts) > 0 {
+		r.newest(job.Attempts[len(job.Attempts)-1])
+	}
+	if billedKnown(job) {
+		r.Billed = decimal.NewNullDecimal(confirmed(job).Billed)
+	}
+	if f := job.Artifact; f != nil {
+		r.File = &File{Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256, Duration: f.Duration}
+		r.StoredAt = present(job.StoredAt)
+	}
+	r.Error = newFailure(job, folder)
+	return r
+}
+
+// newest takes what the newest attempt says of the job's task. Queue and run
+// time are differences of the provider's own clock.
+func (r *Result) newest(a batch.Attempt) {
+	if a.Task == "" {
+		return
+	}
+	r.TaskID, r.RequestID = optional(a.Task), optional(a.Request)
+	r.SubmittedAt = present(a.At)
+	if a.End == nil {
+		return
+	}
+	if !a.End.Submitted.IsZero() {
+		r.SubmittedAt = present(a.End.Submitted)
+	}
+	r.ScheduledAt, r.EndedAt = present(a.End.Scheduled), present(a.End.Ended)
+	r.QueueSeconds = between(a.End.Submitted, a.End.Scheduled)
+	r.RunSeconds = between(a.End.Scheduled, a.End.Ended)
+	if a.End.Usage.Valid {
+		r.Usage = &Usage{VideoDuration: a.End.Usage.Decimal, VideoRatio: a.End.Ratio}
+	}
+}
+
+func newTry(a batch.Attempt) Try {
+	t := Try{N: a.N, Outcome: string(a.Outcome), At: a.At.UTC(), TaskID: optional(a.Task), RequestID: optional(a.Request),
+		Code: a.Code, Candidates: a.Candidates}
+	if a.Outcome == batch.Intended {
+		t.Outcome = string(batch.Unanswered)
+	}
+	switch a.Money {
+	case batch.MoneyFreed:
+		t.Billed = decimal.NewNullDecimal(decimal.Zero)
+	case batch.MoneyBilled:
+		t.Billed = a.Billed
+		t.BillingDate = billingDate(*a.End)
+	}
+	if a.End != nil {
+		t.Status = optional(string(a.End.Status))
+	}
+	return t
+}
+
+// billingDate is the day on which the provider bills a task, in its own zone.
+func billingDate(e batch.End) *string {
+	if e.Ended.IsZero() {
+		return nil
+	}
+	return optional(e.Ended.In(time.FixedZone("UTC+8", 8*60*60)).Format(time.DateOnly))
+}
+
+// billedKnown reports whether no task of the job succeeded without usage.
+func billedKnown(job batch.Job) bool {
+	for _, a := range job.Attempts {
+		if a.End != nil && a.End.Status == batch.StatusSucceeded && !a.End.Billed.Valid {
+			return false
+		}
+	}
+	return true
+}
+
+// Codes of failures that are ours, not the provider's.
+const (
+	codeCanceled    = "Canceled"
+	codeAbandoned   = "Abandoned"
+	codeLost        = "Lost"
+	codeQuarantined = "InDoubt"
+)
+
+// newFailure says why a job that is at rest has no artifact, nil for the others.
+func newFailure(job batch.Job, folder string) *Failure {
+	if len(job.Attempts) == 0 {
+		return nil
+	}
+	a := job.Attempts[len(job.Attempts)-1]
+	switch job.State {
+	case batch.StateQuarantined:
+		return &Failure{Code: codeQuarantined, Message: quarantineMessage(a), Hint: resolveHint(job.ID, a, folder)}
+	case batch.StateLost:
+		f := &Failure{Code: codeLost, Message: "the result can no longer be fetched: " + job.Reason,
+			Hint: "run again with --retry-failed to pay for it anew"}
+		if a.Money == batch.MoneyBilled {
+			f.Charged = yes(true)
+		}
+		return f
+	case batch.StateFailed:
+	default:
+		return nil
+	}
+	switch {
+	case a.Outcome == batch.Quarantined:
+		return &Failure{Code: codeAbandoned, Message: "given up by hand; the outcome of its create was never known",
+			Hint: "look at the provider's bill for the candidates"}
+	case a.End != nil && a.End.Status == batch.StatusCanceled:
+		return &Failure{Code: codeCanceled, Message: "the task was canceled before it ran",
+			Hint: "run again with --retry-failed to submit it again", Charged: yes(false)}
+	}
+	f := &Failure{Code: a.Code, Message: a.Message, Hint: hint(a.Code, a.Message), Charged: yes(false)}
+	if f.Message == "" {
+		f.Message = "the provider gave no reason"
+	}
+	return f
+}
+
+func quarantineMessage(a batch.Attempt) string {
+	const what = "it cannot be known whether the create made a task"
+	if len(a.Candidates) == 0 {
+		return what
+	}
+	return what + "; it may be one of " + strings.Join(a.Candidates, ", ")
+}
+
+// resolveHint is the command that settles a quarantined job.
+func resolveHint(id string, a batch.Attempt, folder string) string {
+	task := "TASK"
+	if len(a.Candidates) == 1 {
+		task = a.Candidates[0]
+	}
+	return fmt.Sprintf("wanbatch resolve %s %s --adopt %s, or --resubmit (may pay twice), or --abandon", folder, id, task)
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func present(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+func between(from, to time.Time) decimal.NullDecimal {
+	if from.IsZero() || to.IsZero() {
+		return decimal.NullDecimal{}
+	}
+	return decimal.NewNullDecimal(seconds(to.Sub(from)))
+}
+
+func yes(b bool) *bool { return &b }

@@ -1,0 +1,270 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/dashscope"
+	"github.com/wanbatch/wanbatch/internal/journal"
+	"github.com/wanbatch/wanbatch/internal/pricing"
+)
+
+// Run does what the plan says, or continues doing it: it is the only function
+// that spends money, and resuming is calling it again. It returns when every job
+// is at rest, or when the budget, the account, the disk or the caller stops it.
+//
+// The batch folder (Config.Output joined with the manifest's name) is made if
+// there is none, and is locked meanwhile, as is the lane. Every create is
+// preceded by a durable intent and followed by a durable outcome, so Run may be
+// killed at any point and run again.
+//
+// The report is written to the folder and returned, also with an error, as long
+// as the journal could be read. Jobs that failed, were lost or are quarantined
+// are no error: the report tells. Errors to test for are [ErrUsage],
+// [ErrLocked], [ErrBudget], [ErrAccount] and [ErrInterrupted].
+func Run(ctx context.Context, p *Plan, cfg Config) (*Report, error) {
+	cfg = cfg.withDefaults()
+	target, err := resolveEndpoint(p, cfg)
+	if err != nil {
+		return nil, err
+	}
+	core := batch.New(batchSettings(p, cfg), []batch.LaneSettings{laneSettings(p)})
+	locking, stopLocking := untilStopped(ctx, cfg.Stop)
+	defer stopLocking()
+	f, err := openFolder(locking, filepath.Join(cfg.Output, p.Manifest.Name), core, true, cfg)
+	if err != nil {
+		return nil, err
+	}
+	runErr := runIn(ctx, locking, f, p, cfg, target)
+	var report *Report
+	if !errors.Is(runErr, journal.ErrDead) {
+		report, err = writeReports(f)
+		runErr = errors.Join(runErr, err)
+	}
+	return report, errors.Join(runErr, f.close())
+}
+
+// runIn runs the batch in an open folder. locking ends when the run is told to
+// stop while it still waits for its lane.
+func runIn(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target endpoint) error {
+	if err := enter(f, p, cfg); err != nil {
+		return err
+	}
+	if v := f.core.View(); v.Left-v.Unselected == 0 {
+		return nil // everything is at rest: no key is needed, nothing is asked
+	}
+	w, err := newWorkers(p, f.core, cfg, target)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	if err := sameLane(f.core, target, w.key); err != nil {
+		return err
+	}
+	lane, err := holdLane(locking, cfg, target, w.key, f)
+	if err != nil {
+		return err
+	}
+	err = drive(ctx, f, w, cfg, opened(p, cfg, target, w.key))
+	return errors.Join(err, lane.release())
+}
+
+// enter brings the journal up to date with the plan: what is new is planned,
+// what left the manifest is removed, what changed is refused or accepted.
+func enter(f *folder, p *Plan, cfg Config) error {
+	now := later(time.Now(), f.core.Last())
+	begin, err := beginning(p, cfg)
+	if err != nil {
+		return err
+	}
+	switch was := f.core.Begin(); {
+	case was == nil:
+		if err := f.record(batch.Event{Kind: batch.Begun, At: now, Begin: begin}); err != nil {
+			return err
+		}
+	case was.Model != begin.Model || was.Region != begin.Region:
+		return fmt.Errorf("%w: folder %s holds a batch of %s in %s, not of %s in %s; give this manifest another name",
+			ErrUsage, f.path, was.Model, was.Region, begin.Model, begin.Region)
+	}
+	events, err := differences(f.core, p, cfg, now)
+	if err != nil {
+		return err
+	}
+	if err := f.record(events...); err != nil {
+		return err
+	}
+	if cfg.RetryFailed {
+		if err := f.record(f.core.RetryFailed(now)...); err != nil {
+			return err
+		}
+	}
+	return choose(f.core, p, cfg)
+}
+
+func beginning(p *Plan, cfg Config) (*batch.Begin, error) {
+	m := p.Manifest
+	currency, err := pricing.Currency(m.Lane.Region)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	table := pricing.Table()
+	return &batch.Begin{Batch: m.Name, Model: m.Model, Region: m.Lane.Region, Currency: currency,
+		PriceDate: table.Date, PriceSource: table.Source, PriceSHA256: table.Hash, Version: cfg.Version}, nil
+}
+
+// differences compares the plan with the journal. Same id and same key: what is
+// done stays done. Same id, other key: the run refuses, because finished work
+// would be paid for again.
+func differences(core *batch.Batch, p *Plan, cfg Config, now time.Time) ([]batch.Event, error) {
+	var events []batch.Event
+	var changed []string
+	inPlan := make(map[string]bool, p.Len())
+	for job, err := range p.Jobs() {
+		if err != nil {
+			return nil, err
+		}
+		inPlan[job.ID] = true
+		plan := batchPlan(job)
+		was, known := core.Job(job.ID)
+		switch {
+		case !known || was.Removed && was.State == batch.StatePending:
+		case was.Plan.Key == plan.Key:
+			if was.State != batch.StatePending || samePlan(was.Plan, *plan) {
+				continue
+			}
+		case !cfg.AcceptChanges:
+			changed = append(changed, fmt.Sprintf("  %s is %s with other content, mode or options", job.ID, was.State))
+			continue
+		case was.State != batch.StatePending && (!was.State.AtRest() || was.State == batch.StateQuarantined):
+			return nil, fmt.Errorf("%w: job %s changed while its task is %s; run the old manifest to its end or resolve it first",
+				ErrUsage, job.ID, was.State)
+		}
+		events = append(events, batch.Event{Kind: batch.Planned, At: now, Job: job.ID, Plan: plan})
+	}
+	if len(changed) > 0 {
+		return nil, fmt.Errorf("%w: %d jobs of this batch changed:\n%s\n--accept-changes pays for them again; another name starts another batch",
+			ErrUsage, len(changed), strings.Join(changed, "\n"))
+	}
+	for job := range core.Jobs() {
+		if !inPlan[job.ID] && job.State == batch.StatePending && !job.Removed {
+			events = append(events, batch.Event{Kind: batch.Removed, At: now, Job: job.ID})
+		}
+	}
+	return events, nil
+}
+
+func samePlan(a, b batch.Plan) bool {
+	return a.Mode == b.Mode && a.Image == b.Image && a.Video == b.Video && a.File == b.File &&
+		maps.Equal(a.Labels, b.Labels) && a.UnitPrice.Equal(b.UnitPrice) && a.Hold.Equal(b.Hold)
+}
+
+func batchPlan(j Job) *batch.Plan {
+	return &batch.Plan{Key: j.Key, Mode: string(j.Mode), Image: j.ImageName, Video: j.VideoName, Labels: j.Labels,
+		File: j.File, Length: j.Length, UnitPrice: j.UnitPrice, Hold: j.Hold}
+}
+
+// choose tells the core which jobs this run may submit.
+func choose(core *batch.Batch, p *Plan, cfg Config) error {
+	wanted := make(map[string]bool)
+	n := 0
+	for job, err := range p.Jobs() {
+		if err != nil {
+			return err
+		}
+		if n++; cfg.Limit > 0 && n > cfg.Limit {
+			break
+		}
+		if len(cfg.Only) == 0 || slices.Contains(cfg.Only, job.ID) {
+			wanted[job.ID] = true
+		}
+	}
+	for _, id := range cfg.Only {
+		if !wanted[id] {
+			return fmt.Errorf("%w: no job %q among the jobs of this run", ErrUsage, id)
+		}
+	}
+	core.Select(func(id string) bool { return wanted[id] })
+	return nil
+}
+
+// sameLane refuses to settle a doubt, or to follow tasks, where they cannot be
+// seen: with another key a list would prove that nothing was created.
+func sameLane(core *batch.Batch, target endpoint, key dashscope.Secret) error {
+	last, v := core.LastRun(), core.View()
+	if last == nil || v.Live == 0 && len(v.InDoubt) == 0 {
+		return nil
+	}
+	if last.Endpoint != target.origin {
+		return fmt.Errorf("%w: the batch has unfinished tasks at %s, not at %s; run it there", ErrUsage, last.Endpoint, target.origin)
+	}
+	if len(v.InDoubt) > 0 && last.Key != key.Fingerprint() {
+		return fmt.Errorf("%w: the create of job %s is in doubt under key %s, and only that key's lists can settle it; this is key %s",
+			ErrUsage, v.InDoubt[0], last.Key, key.Fingerprint())
+	}
+	return nil
+}
+
+// opened is the record that starts a run, with every setting in force.
+func opened(p *Plan, cfg Config, target endpoint, key dashscope.Secret) batch.Event {
+	l := p.Manifest.Limits
+	settings := map[string]string{
+		"exclusive": string(p.Manifest.Lane.Exclusive),
+		"running":   strconv.Itoa(l.Running), "queue_ahead": strconv.Itoa(l.QueueAhead),
+		"create_per_second": strconv.FormatFloat(l.CreatePerSecond, 'g', -1, 64),
+		"query_per_second":  strconv.FormatFloat(l.QueryPerSecond, 'g', -1, 64),
+		"poll_min":          l.PollMin.String(), "poll_max": l.PollMax.String(),
+		"settle": l.Settle.String(), "task_life": l.TaskLife.String(), "burst_wait": l.BurstWait.String(),
+		"tries": strconv.Itoa(l.Tries), "fetches": strconv.Itoa(cfg.Fetches),
+	}
+	if cfg.Speed != 1 {
+		settings["speed"] = strconv.FormatFloat(cfg.Speed, 'g', -1, 64)
+	}
+	return batch.Event{Kind: batch.Opened, Run: &batch.Run{ID: rand.Text(), ManifestSHA256: p.Manifest.SHA256,
+		Endpoint: target.origin, Key: key.Fingerprint(), Cap: cfg.cap(p), Settings: settings}}
+}
+
+func batchSettings(p *Plan, cfg Config) batch.Settings {
+	return batch.Settings{Cap: cfg.cap(p), Tries: p.Manifest.Limits.Tries, Fetches: cfg.Fetches, Backlog: 2 * cfg.Fetches}
+}
+
+// laneSettings names the lane by its region: today a batch has one.
+func laneSettings(p *Plan) batch.LaneSettings {
+	m, l := p.Manifest, p.Manifest.Limits
+	return batch.LaneSettings{
+		Name: m.Lane.Region, Model: m.Model, Exclusive: batch.Exclusive(m.Lane.Exclusive),
+		Running: l.Running, Ahead: l.QueueAhead, CreateGap: time.Duration(float64(time.Second) / l.CreatePerSecond),
+		PollMin: l.PollMin, PollMax: l.PollMax, Settle: l.Settle, TaskLife: l.TaskLife, BurstWait: l.BurstWait,
+	}
+}
+
+// untilStopped is a context that also ends when stop is closed (never, if it is
+// nil). The returned function ends it and waits for its goroutine.
+func untilStopped(ctx context.Context, stop <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(); <-done }
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,52 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/dashscope"
+)
+
+// stopError is why a run ended before all its jobs were at rest, nil if it did not.
+func stopError(v batch.View, limit decimal.NullDecimal, currency string) error {
+	switch v.Stop {
+	case batch.StopNone:
+		return nil
+	case batch.StopInterrupted:
+		return fmt.Errorf("%w; run again to continue", ErrInterrupted)
+	case batch.StopBudget:
+		return fmt.Errorf("%w: the next job does not fit under %s %s (billed %s, held %s); raise --max-cost and run again",
+			ErrBudget, limit.Decimal, currency, v.Spent, v.Held.Add(v.Possible))
+	case batch.StopDisk:
+		return fmt.Errorf("the results cannot be written: %s; free some space and run again", v.StopNote)
+	}
+	return fmt.Errorf("%w: %s: %s; %s", ErrAccount, orNone(v.StopCode), v.StopNote, hint(v.StopCode, v.StopNote))
+}
+
+// hint tells a person what to do about a code of the provider.
+func hint(code, message string) string {
+	return dashscope.Classify(200, code, message).Hint(code)
+}
+
+func orNone(code string) string {
+	if code == "" {
+		return "no code"
+	}
+	return code
+}
+
+// failure is what an observation needs of a failed call.
+func failure(err error) batch.Observation {
+	var call *dashscope.Error
+	if !errors.As(err, &call) {
+		return batch.Observation{Class: batch.ClassRetry, Message: err.Error()}
+	}
+	message := call.Message
+	if message == "" {
+		message = call.Error()
+	}
+	return batch.Observation{Class: batch.Class(call.Class().String()), Code: call.Code, Message: message, RetryAfter: call.RetryAfter}
+}

@@ -1,0 +1,283 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/shopspring/decimal"
+	"golang.org/x/time/rate"
+
+	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/dashscope"
+	"github.com/wanbatch/wanbatch/internal/fetch"
+)
+
+// Bounds of one list: more pages than an account can fill in 24 hours.
+const (
+	listPageSize = 100
+	listMaxPages = 1000
+)
+
+// workers carry out effects and answer with observations. They decide nothing,
+// and they keep what the core must not know: where inputs and results lie.
+// All methods are safe for concurrent use.
+type workers struct {
+	plan    *Plan
+	client  *dashscope.Client
+	key     dashscope.Secret
+	fetcher *fetch.Fetcher
+	queries *rate.Limiter     // query, list and cancel together
+	jobs    map[string]Job    // of the plan
+	files   map[string]string // where each job's artifact goes, also of jobs that left the manifest
+	trouble func(op, job, message string)
+
+	mu   sync.Mutex        // guards urls
+	urls map[string]string // task id to signed URL; a credential, never printed or stored
+}
+
+// newWorkers checks what is needed to reach the provider. It opens no connection.
+func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*workers, error) {
+	key := dashscope.NewSecret(string(cfg.Key))
+	if key.IsZero() {
+		return nil, fmt.Errorf("%w: there is no API key; set DASHSCOPE_API_KEY or the manifest's lane.api_key_env", ErrUsage)
+	}
+	client, err := dashscope.New(dashscope.Config{BaseURL: target.base, Key: key, Transport: cfg.Transport, Proxy: cfg.Proxy})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	w := &workers{
+		plan: p, client: client, key: key,
+		fetcher: fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy}),
+		queries: rate.NewLimiter(rate.Limit(p.Manifest.Limits.QueryPerSecond*cfg.Speed), 1),
+		jobs:    make(map[string]Job, p.Len()),
+		files:   make(map[string]string),
+		urls:    make(map[string]string),
+	}
+	for job := range core.Jobs() {
+		w.files[job.ID] = job.Plan.File
+	}
+	for job, err := range p.Jobs() {
+		if err != nil {
+			return nil, err
+		}
+		if job.Image, err = inputURL(job.Image, target); err == nil {
+			job.Video, err = inputURL(job.Video, target)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: job %s: %w", ErrUsage, job.ID, err)
+		}
+		w.jobs[job.ID] = job
+	}
+	return w, nil
+}
+
+func (w *workers) close() {
+	w.client.Close()
+	w.fetcher.Close()
+}
+
+// inputURL is where the provider fetches an input. A local file can be handed
+// over only to a provider on this machine, which is an emulator.
+func inputURL(source string, target endpoint) (string, error) {
+	if u, err := url.Parse(source); err == nil && (u.Scheme == "http" || u.Scheme == "https" || u.Scheme == "oss") {
+		return source, nil
+	}
+	if !target.loopback {
+		return "", fmt.Errorf("%s is a local file, and this version cannot upload files; give an http(s) or oss:// URL that the provider can fetch", source)
+	}
+	path, err := filepath.Abs(source)
+	if err != nil {
+		return "", err
+	}
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String(), nil
+}
+
+// create sends the one POST of an attempt. Whatever leaves its outcome open is
+// Unknown: only the lists can tell then.
+func (w *workers) create(ctx context.Context, e batch.Effect) batch.Observation {
+	job := w.jobs[e.Job]
+	m := w.plan.Manifest
+	made, err := w.client.Create(ctx, dashscope.CreateRequest{
+		Model: m.Model, Mode: string(job.Mode), ImageURL: job.Image, VideoURL: job.Video,
+		Watermark: m.Watermark, CheckImage: m.CheckImage,
+	})
+	if err == nil {
+		return batch.Observation{Effect: e, Result: batch.Created, Task: made.TaskID, Request: made.RequestID}
+	}
+	o := failure(err)
+	o.Effect, o.Result = e, batch.Unknown
+	if call := (*dashscope.Error)(nil); errors.As(err, &call) && !call.MayHaveExecuted() {
+		o.Result = batch.Rejected
+	}
+	return o
+}
+
+// look carries out queries, lists and cancels, each under the query limit.
+func (w *workers) look(ctx context.Context, e batch.Effect) batch.Observation {
+	var o batch.Observation
+	var err error
+	switch e.Op {
+	case batch.OpList:
+		o, err = w.list(ctx)
+	case batch.OpCancel:
+		o, err = w.cancel(ctx, e.Task)
+	default:
+		o, err = w.query(ctx, e.Task)
+	}
+	if err != nil {
+		o = failure(err)
+		o.Result = batch.Failed
+		w.trouble(string(e.Op), e.Job, err.Error())
+	}
+	o.Effect = e
+	return o
+}
+
+func (w *workers) query(ctx context.Context, id string) (batch.Observation, error) {
+	task, err := w.ask(ctx, id)
+	if err != nil {
+		return batch.Observation{}, err
+	}
+	o := batch.Observation{
+		Result: batch.Looked, Status: batch.Status(task.Status),
+		Times: batch.Times{Submitted: task.Submitted, Scheduled: task.Scheduled, Ended: task.Ended},
+	}
+	if expires, ok := fetch.Expires(task.VideoURL); ok {
+		o.Times.Expires = expires
+	}
+	if task.Usage != nil {
+		o.Usage, o.Ratio = task.Usage.Duration, task.Usage.Ratio
+	}
+	if o.Status == batch.StatusFailed || o.Status == batch.StatusCanceled {
+		o.Class = batch.Class(dashscope.Classify(200, task.Code, task.Message).String())
+		o.Code, o.Message = task.Code, task.Message
+	}
+	return o, nil
+}
+
+// ask queries one task and keeps the URL of its result.
+func (w *workers) ask(ctx context.Context, id string) (dashscope.Task, error) {
+	if err := w.queries.Wait(ctx); err != nil {
+		return dashscope.Task{}, context.Cause(ctx)
+	}
+	task, err := w.client.Query(ctx, id)
+	if err == nil && task.VideoURL != "" {
+		w.mu.Lock()
+		w.urls[id] = task.VideoURL
+		w.mu.Unlock()
+	}
+	return task, err
+}
+
+// list asks for every page. It is complete only if no page is missing; rows that
+// shift between pages meanwhile are the core's concern.
+func (w *workers) list(ctx context.Context) (batch.Observation, error) {
+	o := batch.Observation{Result: batch.Listed}
+	for page := 1; page <= listMaxPages; page++ {
+		if err := w.queries.Wait(ctx); err != nil {
+			return o, context.Cause(ctx)
+		}
+		got, err := w.client.List(ctx, dashscope.ListRequest{Model: w.plan.Manifest.Model, Page: page, PageSize: listPageSize})
+		if err != nil {
+			return o, err
+		}
+		o.Pages = page
+		for _, r := range got.Rows {
+			o.Rows = append(o.Rows, batch.Row{Task: r.TaskID, Model: r.Model, Status: batch.Status(r.Status), KeyID: r.APIKeyID})
+		}
+		if len(got.Rows) == 0 || page >= got.TotalPage && len(o.Rows) >= got.Total {
+			o.Complete = len(o.Rows) >= got.Total
+			return o, nil
+		}
+	}
+	return o, nil
+}
+
+func (w *workers) cancel(ctx context.Context, id string) (batch.Observation, error) {
+	if err := w.queries.Wait(ctx); err != nil {
+		return batch.Observation{}, context.Cause(ctx)
+	}
+	switch err := w.client.Cancel(ctx, id); {
+	case err == nil:
+		return batch.Observation{Result: batch.Canceled}, nil
+	case errors.Is(err, dashscope.ErrTooLate):
+		return batch.Observation{Result: batch.TooLate}, nil
+	default:
+		return batch.Observation{}, err
+	}
+}
+
+// fetch brings a result into the batch folder. It uses the URL that it holds, or
+// asks for it.
+func (w *workers) fetch(ctx context.Context, root *os.Root, e batch.Effect) batch.Observation {
+	name := videosName + "/" + w.files[e.Job]
+	o := batch.Observation{Effect: e, Result: batch.Failed, Class: batch.ClassRetry}
+	address, err := w.address(ctx, e.Task)
+	switch {
+	case errors.Is(err, errGone):
+		o.Result, o.Message = batch.Forbidden, err.Error()
+		return o
+	case err != nil:
+		o = failure(err)
+		o.Effect, o.Result = e, batch.Failed
+		w.trouble("fetch", e.Job, err.Error())
+		return o
+	}
+	file, err := w.fetcher.Fetch(ctx, root, name, address, nil)
+	switch {
+	case err == nil:
+		w.drop(e.Task)
+		o.Result = batch.Fetched
+		o.Artifact = &batch.Artifact{Path: name, Bytes: file.Bytes, SHA256: file.SHA256, CRC64: file.CRC64, Duration: seconds(file.Duration)}
+		return o
+	case errors.Is(err, fetch.ErrForbidden):
+		w.drop(e.Task)
+		o.Result = batch.Forbidden
+	case errors.Is(err, fetch.ErrDisk):
+		o.Result = batch.DiskFull
+	}
+	o.Message = err.Error()
+	w.trouble("fetch", e.Job, o.Message)
+	return o
+}
+
+// errGone: the provider no longer knows the task, so its result has no URL.
+var errGone = errors.New("the provider no longer knows the task")
+
+// address is the signed URL of a task's result.
+func (w *workers) address(ctx context.Context, id string) (string, error) {
+	w.mu.Lock()
+	held, ok := w.urls[id]
+	w.mu.Unlock()
+	if ok {
+		return held, nil
+	}
+	task, err := w.ask(ctx, id)
+	switch {
+	case err != nil:
+		return "", err
+	case task.VideoURL != "":
+		return task.VideoURL, nil
+	case task.Status == dashscope.StatusUnknown:
+		return "", errGone
+	}
+	return "", fmt.Errorf("task %s is %s but has no result URL", id, task.Status)
+}
+
+// drop forgets a URL: it was used, or the store refused it.
+func (w *workers) drop(id string) {
+	w.mu.Lock()
+	delete(w.urls, id)
+	w.mu.Unlock()
+}
+
+// seconds is a duration as exact decimal seconds.
+func seconds(d time.Duration) decimal.Decimal {
+	return decimal.New(int64(d), -9)
+}
