@@ -59,12 +59,12 @@ func drive(ctx context.Context, f *folder, w *workers, cfg Config, open batch.Ev
 	limits := w.plan.Manifest.Limits
 	d.creates = rate.NewLimiter(rate.Limit(limits.CreatePerSecond*cfg.Speed), 1)
 	// Room for all that the core can have outstanding, so that neither side ever
-	// waits for the other: one create, one list, and a look or a cancel per task.
-	room := 4 + limits.Running + limits.QueueAhead
-	d.toCreate = make(chan batch.Effect, 1)
-	d.toLook = make(chan batch.Effect, room)
+	// waits for the other.
+	const creates, looks = 1, batch.MaxLooks + 1 // one list besides
+	d.toCreate = make(chan batch.Effect, creates)
+	d.toLook = make(chan batch.Effect, looks)
 	d.toFetch = make(chan batch.Effect, cfg.Fetches)
-	d.answers = make(chan batch.Observation, 1+room+cfg.Fetches)
+	d.answers = make(chan batch.Observation, creates+looks+cfg.Fetches)
 
 	open.At = d.clock.now()
 	if err := f.record(open); err != nil {
@@ -88,9 +88,9 @@ func (d *driver) runWorkers(ctx context.Context) error {
 			})
 		}
 	}
-	pool(1, d.toCreate, d.workers.create)
-	pool(4, d.toLook, d.workers.look)
-	pool(d.cfg.Fetches, d.toFetch, d.fetch)
+	pool(cap(d.toCreate), d.toCreate, d.workers.create)
+	pool(cap(d.toLook), d.toLook, d.workers.look)
+	pool(cap(d.toFetch), d.toFetch, d.fetch)
 	group.Go(func() error {
 		defer close(d.toCreate)
 		defer close(d.toLook)

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -195,7 +196,7 @@ func ReadManifest(r io.Reader, name string) (*Manifest, error) {
 	}
 	newSchemaChecker(found).check(root)
 	found.basic = len(found.list)
-	m := decode(root, name)
+	m := decode(root, name, found)
 	m.SHA256 = hexSHA256(data)
 	m.complete()
 	m.check(found)
@@ -206,11 +207,18 @@ func ReadManifest(r io.Reader, name string) (*Manifest, error) {
 	return m, nil
 }
 
-// decode fills a manifest from its nodes as far as they have the right types;
-// the schema has reported those that do not.
-func decode(root *yaml.Node, name string) *Manifest {
+// decode fills a manifest from its nodes as far as they have the right types. The
+// schema has reported those that do not; what it could not see, such as a
+// duration of a million years, is reported here.
+func decode(root *yaml.Node, name string, found *problems) *Manifest {
 	m := NewManifest()
-	_ = root.Decode(m) // a wrong type only leaves its default: reported already
+	var wrong *yaml.TypeError
+	if err := root.Decode(m); errors.As(err, &wrong) && found.basic == 0 {
+		for _, text := range wrong.Errors {
+			place, message := syntaxPlace(errors.New(text))
+			found.add(place, "", "%s", shown(message))
+		}
+	}
 	m.File, m.Dir = name, filepath.Dir(name)
 	if m.Name == "" && name != StdinName {
 		base := filepath.Base(name)
@@ -229,7 +237,7 @@ func decode(root *yaml.Node, name string) *Manifest {
 
 func decodePair(n *yaml.Node) Pair {
 	var p Pair
-	_ = n.Decode(&p) // as above
+	_ = n.Decode(&p) // text alone: the schema has seen all that can be wrong
 	p.Line, p.column = n.Line, int32(n.Column)
 	for key, place := range map[string]*position{"id": &p.id, "image": &p.image, "video": &p.video} {
 		if value := child(n, key); value != nil {

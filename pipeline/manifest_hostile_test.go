@@ -7,19 +7,20 @@ import (
 	"runtime/metrics"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
 // hostile returns texts that were made to cost time or memory, each built when it
-// is asked for, at the size where it hurts most: just below the bound on bytes or
-// on nodes, or far above.
-func hostile() map[string]func() string {
+// is asked for. At scale 1 they have the size where they hurt most: just below the
+// bound on bytes or on nodes, or far above; at scale n about a n-th of it.
+func hostile(scale int) map[string]func() string {
 	const whole, most, some = 16 << 20, 4<<20 - 100, 120_000
 	texts := map[string]func() string{
 		"alias bomb":   aliasBomb,
-		"deep indents": func() string { return deepIndents(1500) },
-		"many keys":    func() string { return manyKeys(60_000) },
+		"deep indents": func() string { return deepIndents(1500 / scale) },
+		"many keys":    func() string { return manyKeys(60_000 / scale) },
 	}
 	for name, t := range map[string]struct {
 		before, unit string
@@ -34,7 +35,7 @@ func hostile() map[string]func() string {
 		"many anchors":          {flow, "&a x,", some * 5 / 2, "]"},
 		"merge chain":           {"a: &a {b: c}\n", "d: {<<: *a}\n", some, ""},
 		"deep flow":             {flow, "[", some / 3, ""},
-		"deep flow, closed":     {flow, "[", 9000, strings.Repeat("]", 9001)},
+		"deep flow, closed":     {flow, "[", 9000, strings.Repeat("]", 9000/scale+1)},
 		"deep mappings":         {flow, "{a: ", 9000 * 4, ""},
 		"deep dashes":           {block, "- ", some / 3 * 2, ""},
 		"deep questions":        {"", "? ", some / 3 * 2, ""},
@@ -63,7 +64,7 @@ func hostile() map[string]func() string {
 		"broken UTF-8":          {"", "\xff\xfe", most, ""},
 		"UTF-16":                {"\xff\xfe", "a\x00", most, ""},
 	} {
-		texts[name] = func() string { return t.before + strings.Repeat(t.unit, t.bytes/len(t.unit)) + t.after }
+		texts[name] = func() string { return t.before + strings.Repeat(t.unit, t.bytes/scale/len(t.unit)) + t.after }
 	}
 	return texts
 }
@@ -98,10 +99,10 @@ func deepIndents(n int) string {
 	return b.String()
 }
 
-// None of them is read as a manifest, whatever it costs to say so; the benchmark
-// below says what it costs.
+// None of them is read as a manifest, and what we say about it stays short. What
+// it costs to say so is for the benchmark below.
 func TestReadManifestRefusesHostileText(t *testing.T) {
-	for name, build := range hostile() {
+	for name, build := range hostile(32) {
 		t.Run(name, func(t *testing.T) {
 			text := build()
 			m, err := pipeline.ReadManifest(strings.NewReader(text), "hostile.yaml")
@@ -143,7 +144,7 @@ func large(pairs int) string {
 // BenchmarkReadManifest reports time and peak memory of every hostile text and of
 // an honest one. Goal: at most 1 s and 64 MiB each.
 func BenchmarkReadManifest(b *testing.B) {
-	texts := hostile()
+	texts := hostile(1)
 	texts["honest, 10,000 pairs"] = func() string { return large(10_000) }
 	for name, build := range texts {
 		b.Run(name, func(b *testing.B) {
@@ -158,27 +159,28 @@ func BenchmarkReadManifest(b *testing.B) {
 	}
 }
 
-// peakOf returns by how much the heap grows at most while f runs, garbage that
-// has not been collected included.
+// peakOf returns by how much the heap grows at most while f runs, sampled every
+// millisecond, garbage that has not been collected included.
 func peakOf(f func()) uint64 {
+	heap := func() uint64 {
+		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
+	}
 	runtime.GC()
-	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(sample)
-	before := sample[0].Value.Uint64()
-	done := make(chan struct{})
-	result := make(chan uint64)
+	before := heap()
+	done, result := make(chan struct{}), make(chan uint64)
 	go func() {
-		var peak uint64
+		peak := before
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
 		for {
-			s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-			metrics.Read(s)
-			peak = max(peak, s[0].Value.Uint64(), before)
 			select {
+			case <-tick.C:
+				peak = max(peak, heap())
 			case <-done:
 				result <- peak
 				return
-			default:
-				runtime.Gosched()
 			}
 		}
 	}()

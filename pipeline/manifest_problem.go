@@ -92,6 +92,9 @@ func (ps *problems) add(at position, hint, format string, args ...any) {
 // addNew notes a problem unless the basic checks have refused what stands in its
 // place: nothing is judged twice.
 func (ps *problems) addNew(at position, hint, format string, args ...any) {
+	if ps.full {
+		return
+	}
 	judged := slices.ContainsFunc(ps.list[:ps.basic], func(p Problem) bool {
 		return p.Line > 0 && p.Line == int(at.line) && p.Column == int(at.column)
 	})

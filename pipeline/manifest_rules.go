@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/url"
 	"path"
 	"slices"
@@ -138,8 +139,8 @@ func endpointProblem(endpoint string) string {
 // checkLabels refuses labels that a table can't show.
 func (m *Manifest) checkLabels(found *problems) {
 	report := func(at position, prefix string, labels map[string]string) {
-		for key, value := range labels {
-			if key == "" || strings.ContainsFunc(key+value, unicode.IsControl) {
+		for _, key := range slices.Sorted(maps.Keys(labels)) {
+			if key == "" || strings.ContainsFunc(key+labels[key], unicode.IsControl) {
 				found.addNew(at, "", "%slabels: %s is empty or holds a control character", prefix, quote(key))
 			}
 		}

@@ -64,6 +64,9 @@ func (c *schemaChecker) check(root *yaml.Node) {
 	c.validate(c.manifest, root, "")
 	pairs.Content = items
 	for i, item := range items[1:] {
+		if c.found.full {
+			return // a hostile list is not judged to its end
+		}
 		c.validate(c.pair, item, fmt.Sprintf("pairs[%d]", i+1))
 	}
 }

@@ -79,8 +79,7 @@ type Plan struct {
 // Everything that would stop the provider from accepting a job is reported at
 // once, in a [*ManifestError]. Other errors are the context's.
 func NewPlan(ctx context.Context, m *Manifest, opts PlanOptions) (*Plan, error) {
-	p := &Plan{Manifest: *m, prices: pricing.Table(), warnings: warnings{}}
-	p.Manifest.Pairs = slices.Clone(m.Pairs)
+	p := &Plan{Manifest: m.clone(), prices: pricing.Table(), warnings: warnings{}}
 	p.Manifest.complete()
 
 	found := &problems{file: p.Manifest.messageName()}
@@ -163,6 +162,17 @@ func (p *Plan) Jobs() iter.Seq2[Job, error] {
 
 // Len returns the number of jobs.
 func (p *Plan) Len() int { return len(p.jobs) }
+
+// clone returns a copy that shares nothing that can be changed.
+func (m *Manifest) clone() Manifest {
+	c := *m
+	c.Labels = maps.Clone(m.Labels)
+	c.Pairs = slices.Clone(m.Pairs)
+	for i := range c.Pairs {
+		c.Pairs[i].Labels = maps.Clone(c.Pairs[i].Labels)
+	}
+	return c
+}
 
 // messageName is how problems name the manifest's file.
 func (m *Manifest) messageName() string {

@@ -116,8 +116,11 @@ func (s *fileSet) report(found *problems, warned warnings) {
 		if f.video {
 			role = "video"
 		}
-		if f.more > 0 {
-			also = fmt.Sprintf(" (used by %d more pairs)", f.more)
+		switch {
+		case f.more == 1:
+			also = " (used by another pair too)"
+		case f.more > 1:
+			also = fmt.Sprintf(" (used by %d other pairs too)", f.more)
 		}
 		if f.problem != "" {
 			found.addNew(f.where, f.hint, "pairs[%d].%s: %s %s%s", f.pair, role, shown(f.name), f.problem, also)
@@ -178,7 +181,7 @@ func (f *file) acceptable(info fs.FileInfo) bool {
 func (f *file) checkImage(r io.Reader) {
 	image, err := media.ReadImage(r)
 	if err != nil {
-		f.refuse("", "is not a readable image: %v", err)
+		f.refuse("", "is not a readable image: %s", firstLine(err))
 		return
 	}
 	f.checkSides(image.Width, image.Height, maxImageSide)
@@ -198,7 +201,7 @@ func (f *file) checkVideo(r io.ReaderAt, size int64) {
 	}
 	video, err := media.ReadVideo(r, size)
 	if err != nil {
-		f.refuse("", "is not a readable video: %v", err)
+		f.refuse("", "is not a readable video: %s", firstLine(err))
 		return
 	}
 	seconds := decimal.New(video.Duration.Nanoseconds(), -9)
@@ -270,6 +273,12 @@ func reason(err error) error {
 		return pathErr.Err
 	}
 	return err
+}
+
+// firstLine returns the gist of an error that may be several.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return shown(line)
 }
 
 // formatOf returns the format that a name's extension promises.

@@ -41,6 +41,9 @@ func newRig(t *testing.T, speed float64, opt emulator.Options, faults ...string)
 	if opt.Seed == 0 {
 		opt.Seed = 1
 	}
+	if opt.RunTime == nil {
+		opt.RunTime = func(string, float64) time.Duration { return 20 * time.Second }
+	}
 	for _, f := range faults {
 		fault, err := emulator.ParseFault(f)
 		if err != nil {
@@ -133,8 +136,10 @@ func (r *rig) settled(report *pipeline.Report, jobs int) {
 	if n := meter.MaxLivePerPair; n > 1 {
 		r.t.Errorf("a pair has %d live tasks", n)
 	}
-	if len(meter.OverLimit) > 0 {
-		r.t.Errorf("calls over the limit: %v", meter.OverLimit)
+	for kind, n := range meter.OverLimit {
+		if n > 0 {
+			r.t.Errorf("%d %s calls over the limit", n, kind)
+		}
 	}
 	if meter.NeverFetched > 0 || meter.IdempotencyHeaders > 0 || meter.AuthAtResults > 0 {
 		r.t.Errorf("meter: %d results never fetched, %d idempotency headers, %d keys at results",

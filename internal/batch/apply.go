@@ -47,6 +47,13 @@ func (b *Batch) Apply(e Event) error {
 	if len(j.attempts) == 0 || e.Attempt != j.attempt().N {
 		return fmt.Errorf("apply %s: job %s has no open attempt %d", e.Kind, j.id, e.Attempt)
 	}
+	_, owned := b.byTask[e.Task]
+	switch {
+	case e.Kind == Ended && e.End == nil:
+		return fmt.Errorf("apply %s: job %s: no end", e.Kind, j.id)
+	case (e.Kind == Accepted || e.Kind == Adopted) && (e.Task == "" || owned):
+		return fmt.Errorf("apply %s: job %s: task %q is no new task", e.Kind, j.id, e.Task)
+	}
 	b.applyAttempt(j, e)
 	return nil
 }
@@ -145,7 +152,7 @@ func (b *Batch) applyIntended(j *job, e Event) error {
 	b.money.hold(j.attempt())
 	l.open = j
 	l.creates++
-	j.withdrawn = false
+	j.withdrawn, j.canceled = false, false
 	b.returned = slices.DeleteFunc(b.returned, func(o *job) bool { return o == j })
 	b.move(j, StateSubmitting)
 	return nil
@@ -191,8 +198,9 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 		b.move(j, StateQuarantined)
 	case Running:
 		b.move(j, StateRunning)
-	case Withdrawn:
-		j.withdrawn = true
+	case Withdrawn: // a person's wish overrules ours
+		j.canceled = e.By == ByOperator
+		j.withdrawn = !j.canceled
 	case Ended:
 		b.applyEnded(j, a, l, e)
 	case Again:
@@ -237,7 +245,8 @@ func (b *Batch) applyEnded(j *job, a *Attempt, l *lane, e Event) {
 	b.money.free(a)
 	b.move(j, StateFailed)
 	switch {
-	case e.End.Status == StatusCanceled && withdrawn:
+	case e.End.Status == StatusCanceled && !withdrawn: // somebody's decision: only a person takes it back
+	case e.End.Status == StatusCanceled:
 		b.failed = append(b.failed, j)
 	case rules[e.Class].retryTask:
 		j.tries++

@@ -84,6 +84,7 @@ type job struct {
 	after     time.Time // pending: not before
 	removed   bool      // no longer in the manifest
 	withdrawn bool      // CANCELED will mean: submit again
+	canceled  bool      // a person asked to cancel the newest task
 
 	runBase int64 // expected run time in milliseconds before anything was learned
 
@@ -124,7 +125,8 @@ type Batch struct {
 	failed   []*job // failed jobs whose retry is not decided yet
 	fetching []*job // by expiry
 
-	money ledger
+	money     ledger
+	canceling bool // this process only cancels
 	volatile
 }
 

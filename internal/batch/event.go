@@ -56,7 +56,7 @@ type Event struct {
 
 	Tasks []string  // foreign: the ids; quarantined: the candidates
 	Mid   bool      // foreign: seen mid-run where nothing else should create, so the lane is shared from now on
-	By    string    // absent, adopted, quarantined, again, abandoned, lost, closed: the rule, or ByOperator
+	By    string    // absent, adopted, quarantined, withdrawn, again, abandoned, lost, closed: the rule, or ByOperator
 	After time.Time // again: not before this time
 
 	Begin    *Begin    // begun

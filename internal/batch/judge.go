@@ -34,11 +34,14 @@ func (b *Batch) judge(o Observation, now time.Time) *Event {
 		b.looks--
 		j.watch.busy = false
 		if !stale && j.state.live() {
+			b.recalled(j, o, now)
 			return b.judgeQuery(j, o, now)
 		}
 	case OpCancel:
+		b.looks--
 		j.watch.busy = false
 		if !stale && j.state.live() {
+			b.recalled(j, o, now)
 			b.judgeCancel(j, o, now)
 		}
 	case OpFetch:

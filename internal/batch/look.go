@@ -27,6 +27,7 @@ type watch struct {
 
 	tooLate     bool // the provider no longer cancels it
 	cancelAfter time.Time
+	recall      recall // in a run that cancels
 }
 
 // fetch is what is known of one download.
@@ -155,7 +156,7 @@ func (b *Batch) look(l *lane, now time.Time) (Step, bool) {
 	if due > 2*max(l.pages, 1) && !l.listing && !l.listAfter.After(now) {
 		return b.list(l, now)
 	}
-	if l.listing && !first.watch.single || b.looks >= maxLooks {
+	if l.listing && !first.watch.single || b.looks >= MaxLooks {
 		return Step{}, false // an answer is under way
 	}
 	first.watch.busy = true

@@ -24,6 +24,9 @@ func (b *Batch) Next(now time.Time) (step Step, wake time.Time, ok bool) {
 	if b.resting() {
 		return Step{}, time.Time{}, false
 	}
+	if b.canceling {
+		return b.nextCancel(now)
+	}
 	for _, decide := range []func(time.Time) (Step, bool){b.retry, b.nextFetch} {
 		if step, ok := decide(now); ok {
 			return b.stamp(step, now), time.Time{}, true
@@ -195,12 +198,19 @@ func (b *Batch) withdraw(l *lane, now time.Time) (Step, bool) {
 			b.wakeAt(w.cancelAfter)
 			continue
 		}
+		if !w.next.IsZero() && !w.next.After(now) {
+			continue // a look that is due tells more than another cancel
+		}
 		if w.seen != StatusPending || w.seenAt.Before(late) {
 			if w.next.IsZero() { // look first; a look that is planned anyway will do
 				w.next = later(now, w.seenAt.Add(l.PollMax))
 			}
 			continue
 		}
+		if b.looks >= MaxLooks {
+			return Step{}, false // an answer is under way
+		}
+		b.looks++
 		w.busy = true
 		w.cancelAfter = now.Add(backoffMax)
 		step := Step{Effect: b.about(j, OpCancel)}
@@ -236,10 +246,16 @@ func (b *Batch) Resolve(id string, kind Kind, task string, now time.Time) (Event
 	if j.state != StateQuarantined {
 		return Event{}, fmt.Errorf("job %s is %s; only quarantined jobs are resolved by hand", id, j.state)
 	}
-	if kind == Adopted {
-		if owner, taken := b.byTask[task]; taken {
-			return Event{}, fmt.Errorf("task %s belongs to job %s already", task, owner.id)
-		}
+	owner, taken := b.byTask[task]
+	switch {
+	case kind != Adopted && kind != Again && kind != Abandoned:
+		return Event{}, fmt.Errorf("job %s cannot be settled as %s", id, kind)
+	case kind != Adopted:
+		task = ""
+	case task == "":
+		return Event{}, fmt.Errorf("job %s cannot adopt a task without its id", id)
+	case taken:
+		return Event{}, fmt.Errorf("task %s belongs to job %s already", task, owner.id)
 	}
 	return Event{Kind: kind, At: now, Job: id, Attempt: j.attempt().N, Task: task, By: ByOperator}, nil
 }

@@ -66,8 +66,11 @@ const (
 	ceilingStep  = 10 * time.Minute // a ceiling learned from a refusal rises by one
 	listEvery    = 10 * time.Minute // strangers are counted at least this often while creating
 	unknownTries = 3                // UNKNOWN answers in a row, past the life of an id, before the job is lost
-	maxLooks     = 4                // queries outstanding at once, over all lanes
 )
+
+// MaxLooks is how many queries and cancels are outstanding at most, over all
+// lanes; besides them each lane has at most one create and one list.
+const MaxLooks = 4
 
 // backoff doubles from backoffFirst to backoffMax; n counts from 1. A wish of
 // the provider wins if it is longer.

@@ -96,7 +96,7 @@ func (b *Batch) sift(l *lane, rows []Row, now time.Time) (unknown []Row) {
 		}
 		listed[r.Task] = true
 		if j, ours := b.byTask[r.Task]; ours {
-			if r.KeyID != "" {
+			if r.KeyID != "" && b.underThisKey(j, r.Task) {
 				l.keyID = r.KeyID
 			}
 			l.heard(j, r, now)

@@ -21,7 +21,7 @@ type View struct {
 	Stop       Stop
 	StopCode   string
 	StopNote   string
-	Unselected int // pending jobs that this run was told to leave alone
+	Unselected int // of those Left: jobs that this run was told to leave alone
 }
 
 // View returns the summary. It is a fresh copy.
@@ -41,13 +41,11 @@ func (b *Batch) View() View {
 		case j.removed && j.state == StatePending:
 			v.Total--
 			v.Jobs[StatePending]--
-		case j.state == StatePending:
-			v.Left++
-			if j.skip {
-				v.Unselected++
-			}
 		case !j.state.AtRest():
 			v.Left++
+			if b.leaves(j) {
+				v.Unselected++
+			}
 		}
 	}
 	for _, l := range b.lanes {

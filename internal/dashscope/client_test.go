@@ -357,6 +357,13 @@ func TestErrorAnswers(t *testing.T) {
 	}
 }
 
+func TestRequestIDFromTheHeader(t *testing.T) {
+	_, err := answering(t, canned{status: 502, header: http.Header{"X-Request-Id": {"r-17"}}, body: "<html>"}).Query(t.Context(), goodID)
+	if err == nil || !strings.Contains(err.Error(), "(request r-17)") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tests := []struct {

@@ -106,13 +106,14 @@ func TestRequestCutAtEveryByte(t *testing.T) {
 		t.Fatalf("request of %d bytes", n)
 	}
 	for _, reset := range []bool{false, true} {
-		k := 0
+		var cut atomic.Int64
 		s := listen(t, func(conn net.Conn) {
-			io.ReadFull(conn, make([]byte, k))
+			io.ReadFull(conn, make([]byte, cut.Load()))
 			hangUp(conn, reset)
 		})
 		c := newClient(t, dashscope.Config{BaseURL: s.url()})
-		for ; k <= n; k++ {
+		for k := range n + 1 {
+			cut.Store(int64(k))
 			before := s.accepted.Load()
 			created, err := c.Create(t.Context(), pair)
 			var e *dashscope.Error
@@ -162,14 +163,15 @@ func TestResponseCutAtEveryByte(t *testing.T) {
 // cutResponses cuts text after every byte and asks right about the outcome.
 // After a reset even a whole answer may be lost, which must then be in doubt.
 func cutResponses(t *testing.T, text string, reset bool, right func(whole bool, created dashscope.Created, e *dashscope.Error) bool) {
-	k := 0
+	var cut atomic.Int64
 	s := listen(t, func(conn net.Conn) {
 		readRequest(conn)
-		io.WriteString(conn, text[:k])
+		io.WriteString(conn, text[:cut.Load()])
 		hangUp(conn, reset)
 	})
 	c := newClient(t, dashscope.Config{BaseURL: s.url()})
-	for ; k <= len(text); k++ {
+	for k := range len(text) + 1 {
+		cut.Store(int64(k))
 		before := s.accepted.Load()
 		created, err := c.Create(t.Context(), pair)
 		var e *dashscope.Error

@@ -237,13 +237,20 @@ func TestOneRunsTheRestWaitInOrder(t *testing.T) {
 	}
 }
 
-func TestModelsHaveQueuesOfTheirOwn(t *testing.T) {
-	virtually(t, emulator.Options{}, func(t *testing.T, r *rig) {
+func TestQueuesPerAccountAndModel(t *testing.T) {
+	opt := emulator.Options{Accounts: map[string]string{"sk-other": "other"}}
+	virtually(t, opt, func(t *testing.T, r *rig) {
 		r.create()
 		mix := text(t, r.post(strings.Replace(r.order("wan-std"), "animate-move", "animate-mix", 1)), "output", "task_id")
 		time.Sleep(2 * time.Second)
 		if got := r.status(mix); got != "RUNNING" {
 			t.Errorf("mix beside move: %s", got)
+		}
+		r.key = "sk-other"
+		r.create()
+		time.Sleep(2 * time.Second)
+		if m := r.server.Meter(); m.Tasks[2].Status != "RUNNING" || m.MaxRunning != 1 {
+			t.Errorf("another account's task is %s, at most %d of one queue ran at once", m.Tasks[2].Status, m.MaxRunning)
 		}
 	})
 }

@@ -36,15 +36,14 @@ func (c *call) create() {
 	if c.spoilBefore(hits, o) {
 		return
 	}
-	t, no := c.accept(o, lane)
+	reply, no := c.accept(o, lane)
 	if no != nil {
 		c.refuse(*no)
 		return
 	}
-	if c.spoilAfter(hits, t) {
-		return
+	if !c.spoilAfter(hits, reply) {
+		writeJSON(c.w, http.StatusOK, reply)
 	}
-	writeJSON(c.w, http.StatusOK, created{RequestID: c.id, Output: createdOutput{t.status, t.id}})
 }
 
 type created struct {
@@ -58,14 +57,15 @@ type createdOutput struct {
 }
 
 // accept makes the task of an order: from here on it may cost money.
-func (c *call) accept(o order, l *lane) (*task, *refusal) {
+func (c *call) accept(o order, l *lane) (created, *refusal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.opt.Reject && l.live() >= c.opt.Running {
 		c.count.overLimit["running"]++
-		return nil, &tooFast
+		return created{}, &tooFast
 	}
-	return c.submit(ticket{c.acc, c.key, c.id, o}, c.at), nil
+	t := c.submit(ticket{c.acc, c.key, c.id, o}, c.at)
+	return created{c.id, createdOutput{t.status, t.id}}, nil
 }
 
 // A ticket is all a task needs to know of the call that makes it.
@@ -80,7 +80,9 @@ func (s *Server) submit(k ticket, at time.Time) *task {
 	t := s.enter(k, at)
 	t.fate = fateOf(s.strike(atTask))
 	s.count.creates++
-	s.wg.Go(func() { s.probe(t) })
+	if s.ctx.Err() == nil {
+		s.wg.Go(func() { s.probe(t) })
+	}
 	return t
 }
 

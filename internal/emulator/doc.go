@@ -28,9 +28,15 @@
 //	task.go     one task: its life, its fate, its bill
 //	lane.go     the queue of one account and model, advanced lazily
 //	input.go    fetching and judging image and video
-//	object.go   the result store;  movie.go  the MP4 it stores
+//	object.go   the result store;  movie.go  the MP4 it stores;  transfer.go  how it is sent
 //	meter.go    the provider's own count
 //	fault.go    the fault grammar;  mischief.go  what the faults do to a connection
+//
+// # What is left out
+//
+// Temporary uploads (getPolicy and oss:// inputs), pushed completion events, and AVI inputs: a
+// task that names one ends FAILED. Inputs may also be file:// URLs, which the real provider would
+// refuse; that is how local files reach this one.
 //
 // # Money
 //

@@ -1,6 +1,7 @@
 package emulator_test
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -114,6 +115,9 @@ var resultChecks = map[string]check{
 		at := r2.result(r2.create())
 		old := r2.call("GET", at, "", "Range", "bytes=0-9999")
 		tag := old.header.Get("ETag")
+		if spliced := r2.call("GET", at, "", "Range", "bytes=10000-"); spliced.status != 206 || r2.only().Fetched {
+			t.Errorf("%d: halves of two objects count as fetched: %v", spliced.status, r2.only().Fetched)
+		}
 		rest := r2.call("GET", at, "", "Range", "bytes=10000-", "If-Range", tag)
 		if rest.status != 200 || rest.header.Get("ETag") == tag || strings.HasPrefix(rest.body, old.body) {
 			t.Errorf("rest under the old ETag: %d %s", rest.status, rest.header.Get("ETag"))
@@ -130,6 +134,13 @@ var resultChecks = map[string]check{
 		got := r.call("GET", r.result(r.create()), "")
 		if got.err != nil || got.header.Get("Content-Encoding") != "gzip" || len(got.body) > 1<<20 || r.only().Fetched {
 			t.Errorf("%d bytes of %s, %v", len(got.body), got.header.Get("Content-Encoding"), got.err)
+		}
+		z, err := gzip.NewReader(strings.NewReader(got.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, z); n != 256<<20 || err != nil {
+			t.Errorf("unpacks to %d bytes, %v", n, err)
 		}
 	},
 	"slow-download": func(t *testing.T, r *rig) {

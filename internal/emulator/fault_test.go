@@ -17,52 +17,6 @@ func mustFault(t *testing.T, text string) emulator.Fault {
 	return f
 }
 
-func TestParseFault(t *testing.T) {
-	tests := []struct {
-		text string
-		want emulator.Fault
-	}{
-		{"lost-reply", emulator.Fault{Name: "lost-reply"}},
-		{"lost-reply:3", emulator.Fault{Name: "lost-reply", N: 3}},
-		{"no-crc:5%", emulator.Fault{Name: "no-crc", P: 0.05}},
-		{"no-crc:0.5%", emulator.Fault{Name: "no-crc", P: 0.005}},
-		{"no-crc:100%", emulator.Fault{Name: "no-crc", P: 1}},
-	}
-	for _, tt := range tests {
-		got, err := emulator.ParseFault(tt.text)
-		if err != nil || got != tt.want {
-			t.Errorf("ParseFault(%q) = %+v, %v", tt.text, got, err)
-		}
-		if got.String() != tt.text {
-			t.Errorf("%q prints as %q", tt.text, got)
-		}
-	}
-	for _, text := range []string{"", "lost", "lost-reply:", "lost-reply:0", "lost-reply:-1", "lost-reply:x",
-		"lost-reply:%", "lost-reply:0%", "lost-reply:101%", "lost-reply:NaN%", "lost-reply:1:2"} {
-		if f, err := emulator.ParseFault(text); err == nil {
-			t.Errorf("ParseFault(%q) = %+v, want an error", text, f)
-		}
-	}
-}
-
-func FuzzParseFault(f *testing.F) {
-	for _, text := range []string{"lost-reply", "no-crc:3", "no-crc:1e-7%", "no-crc:5%", ":", "x:%"} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		parsed, err := emulator.ParseFault(text)
-		if err != nil {
-			return
-		}
-		if parsed.N < 0 || parsed.P < 0 || parsed.P > 1 || parsed.N > 0 && parsed.P > 0 {
-			t.Errorf("ParseFault(%q) = %+v", text, parsed)
-		}
-		if again, err := emulator.ParseFault(parsed.String()); err != nil || again.Name != parsed.Name || again.N != parsed.N {
-			t.Errorf("%q printed as %q reads as %+v, %v", text, parsed, again, err)
-		}
-	})
-}
-
 func TestFaultByNumberAndByDice(t *testing.T) {
 	failures := func(t *testing.T, fault string, seed uint64) (pattern string) {
 		opt := emulator.Options{Faults: []emulator.Fault{mustFault(t, fault)}, Seed: seed, QueriesPerSecond: -1}
@@ -384,4 +338,25 @@ var listChecks = map[string]check{
 			t.Errorf("%d rows, then %d", all, none)
 		}
 	},
+}
+
+func TestLateCreatesArriveInOrder(t *testing.T) {
+	opt := emulator.Options{Faults: []emulator.Fault{mustFault(t, "late-create")}, Seed: 4}
+	virtually(t, opt, func(t *testing.T, r *rig) {
+		for range 5 {
+			wantCut(t, r.post(r.order("wan-std")))
+		}
+		time.Sleep(time.Minute)
+		before := ""
+		for _, task := range r.server.Meter().Tasks {
+			at := text(t, r.query(task.ID), "output", "submit_time")
+			if at < before {
+				t.Errorf("submitted %s, but accepted after one of %s", at, before)
+			}
+			before = at
+		}
+		if m := r.server.Meter(); m.Creates != 5 || m.MaxTasksPerPair() != 5 {
+			t.Errorf("%d creates executed, want 5", m.Creates)
+		}
+	})
 }

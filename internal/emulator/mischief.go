@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"time"
 )
@@ -76,8 +75,8 @@ func (s *Server) admitLate(now time.Time) {
 }
 
 // spoilAfter answers a create that was executed, and says whether it did.
-func (c *call) spoilAfter(h hits, t *task) bool {
-	reply, _ := json.Marshal(created{RequestID: c.id, Output: createdOutput{t.status, t.id}}) // strings always marshal
+func (c *call) spoilAfter(h hits, sound created) bool {
+	reply, _ := json.Marshal(sound) // strings always marshal
 	for _, name := range h {
 		switch name {
 		case "lost-reply":
@@ -95,7 +94,8 @@ func (c *call) spoilAfter(h hits, t *task) bool {
 		case "slow-reply":
 			c.hold()
 		case "bad-task-id":
-			writeJSON(c.w, http.StatusOK, created{RequestID: c.id, Output: createdOutput{t.status, "../cancel"}})
+			sound.Output.TaskID = "../cancel"
+			writeJSON(c.w, http.StatusOK, sound)
 		default:
 			continue
 		}
@@ -214,13 +214,3 @@ func (c *call) strangers(model string) {
 	t.foreign = true
 	t.verdict = &verdict{at: c.at, length: 5 * time.Second}
 }
-
-// zeros is an endless source of nothing.
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) {
-	clear(p)
-	return len(p), nil
-}
-
-var _ io.Reader = zeros{}

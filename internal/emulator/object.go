@@ -28,6 +28,7 @@ func (c *call) result() {
 		c.count.authAtResults++
 	}
 	t := c.byPath[c.r.URL.Path]
+	stored := t != nil && t.status == statusSucceeded // from here on its bill never changes
 	c.mu.Unlock()
 
 	if !c.signed() {
@@ -40,7 +41,7 @@ func (c *call) result() {
 			Expires: expires.UTC().Format(ossTime), ServerTime: c.at.UTC().Format(ossTime)})
 		return
 	}
-	if t == nil || t.status != statusSucceeded {
+	if !stored {
 		c.deny(ossError{status: 404, Code: "NoSuchKey", Message: "The specified key does not exist."})
 		return
 	}

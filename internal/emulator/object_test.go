@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"hash/crc64"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/wanbatch/wanbatch/internal/emulator"
@@ -173,6 +175,23 @@ func TestFetchedMeansEveryByte(t *testing.T) {
 		r.call("GET", at, "", "Range", "bytes=999-999")
 		if m := r.server.Meter(); !r.only().Fetched || m.NeverFetched != 0 {
 			t.Error("all bytes were sent, and the meter does not know")
+		}
+	})
+}
+
+func TestBrokenDownloadIsNotFetched(t *testing.T) {
+	virtually(t, emulator.Options{Padding: 1 << 20}, func(t *testing.T, r *rig) {
+		resp, err := r.client.Get(r.result(r.create()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.CopyN(io.Discard, resp.Body, resp.ContentLength-15_000); err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		synctest.Wait()
+		if r.only().Fetched {
+			t.Error("a client left 15 kB before the end, and its result counts as fetched")
 		}
 	})
 }

@@ -63,9 +63,12 @@ func New(opt Options) *Server {
 }
 
 // Close stops every download of an input and every reply a fault holds back, and waits for the
-// downloads. Tasks whose inputs were not probed stay as they are. It may be called twice.
+// downloads. Tasks whose inputs were not probed stay as they are. It may be called twice, and
+// while requests are being served: a task accepted later is never probed.
 func (s *Server) Close() {
+	s.mu.Lock() // so that no download starts between the stop and the wait
 	s.stop()
+	s.mu.Unlock()
 	s.wg.Wait()
 	s.opt.Inputs.CloseIdleConnections()
 }

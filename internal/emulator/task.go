@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"math"
 	"strconv"
 	"time"
 )
@@ -132,7 +131,7 @@ func (t *task) known(now time.Time, opt *Options) bool {
 
 // usage is the bill as a query prints it: seconds, with a decimal point unless a fault takes it.
 func (t *task) usage() string {
-	seconds := strconv.FormatFloat(t.billed.Seconds(), 'f', -1, 64)
+	seconds := decimalSeconds(t.billed)
 	if t.billed%time.Second == 0 && !t.fate.wholeSeconds {
 		seconds += ".0"
 	}
@@ -157,5 +156,5 @@ func (t *task) ratio() string {
 
 // decimalSeconds writes a duration in whole milliseconds exactly, without trailing zeros.
 func decimalSeconds(d time.Duration) string {
-	return strconv.FormatFloat(math.Round(float64(d.Milliseconds()))/1000, 'f', -1, 64)
+	return strconv.FormatFloat(float64(d.Milliseconds())/1000, 'f', -1, 64)
 }

@@ -14,7 +14,7 @@ import (
 // one. Of a text that is not such a URL nothing is shown.
 func Redact(rawURL string) string {
 	u, err := url.Parse(rawURL)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Scheme == "" || u.Host == "" {
 		return "(not a URL)"
 	}
 	return printable(u.Scheme + "://" + u.Host + u.EscapedPath())

@@ -147,9 +147,6 @@ func (p *part) continues(resp *http.Response) bool {
 	if first != p.size || last < first || last >= total || total != p.tag.Length {
 		return false
 	}
-	if resp.ContentLength >= 0 && resp.ContentLength != last-first+1 {
-		return false
-	}
 	etag, crc := resp.Header.Get("ETag"), objectCRC(resp)
 	return (etag == "" || etag == p.tag.ETag) && (crc == "" || crc == p.tag.CRC)
 }

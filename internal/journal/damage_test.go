@@ -1,7 +1,6 @@
 package journal_test
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
@@ -17,7 +16,7 @@ import (
 
 // wantCorrupt expects damage at the given line, after all records before it
 // and none behind.
-func wantCorrupt(t testing.TB, r io.Reader, line int) {
+func wantCorrupt(t testing.TB, r io.Reader, line int) (reason string) {
 	t.Helper()
 	seen := 0
 	head, torn, err := journal.Replay(r, func(int, json.RawMessage) error { seen++; return nil })
@@ -28,6 +27,7 @@ func wantCorrupt(t testing.TB, r io.Reader, line int) {
 	if seen != max(line-2, 0) || int(head.Records) != line-1 {
 		t.Fatalf("line %d damaged, but %d records given and %d in the head", line, seen, head.Records)
 	}
+	return corrupt.Reason
 }
 
 func TestEveryBitFlipIsNamed(t *testing.T) {
@@ -36,13 +36,11 @@ func TestEveryBitFlipIsNamed(t *testing.T) {
 	if len(data) < 7<<10 {
 		t.Fatalf("the sample has only %d bytes", len(data))
 	}
-	r := bufio.NewReaderSize(nil, journal.MaxLine) // reused: the buffer is the price
 	line := 1
 	for i, original := range data {
 		for bit := range 8 {
 			data[i] = original ^ 1<<bit
-			r.Reset(bytes.NewReader(data))
-			wantCorrupt(t, r, line)
+			wantCorrupt(t, bytes.NewReader(data), line)
 		}
 		data[i] = original
 		if original == '\n' {
@@ -99,6 +97,10 @@ func TestEditedLinesAreNamed(t *testing.T) {
 		wantCorrupt(t, edit(lines[:i+1], lines[i:]), i+2)                                 // repeated
 		wantCorrupt(t, edit(lines[:i], [][]byte{lines[i+1], lines[i]}, lines[i+2:]), i+1) // swapped
 		wantCorrupt(t, edit(lines[:i], [][]byte{[]byte("\n")}, lines[i:]), i+1)           // inserted
+	}
+	want := `record "7" stands where record 6 belongs`
+	if reason := wantCorrupt(t, edit(lines[:5], lines[6:]), 6); !strings.Contains(reason, want) {
+		t.Errorf("reason %q, want %q", reason, want)
 	}
 	// A record of another journal fits by number and form, not by chain.
 	other := bytes.SplitAfter(build(t, append([]string{`"other"`}, sample(20)[1:]...)...), []byte("\n"))

@@ -22,6 +22,7 @@ type memDisk struct {
 	fault func(op int, kind string) error // asked before each operation; may be nil
 	short bool                            // a failing write first writes half
 	room  int                             // bytes left; negative: no limit
+	full  error                           // what a write past the room says
 	log   []string                        // the kinds of operations, in order
 }
 
@@ -32,7 +33,7 @@ type memFile struct {
 }
 
 func newMemDisk() *memDisk {
-	return &memDisk{names: map[string]*memFile{}, durable: map[string]*memFile{}, room: -1}
+	return &memDisk{names: map[string]*memFile{}, durable: map[string]*memFile{}, room: -1, full: syscall.ENOSPC}
 }
 
 func (d *memDisk) step(kind string) error {
@@ -141,7 +142,7 @@ func (f *memHandle) Write(p []byte) (int, error) {
 	}
 	f.data = append(f.data, p[:n]...)
 	if n < len(p) {
-		return n, &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}
+		return n, &fs.PathError{Op: "write", Path: "x", Err: f.disk.full}
 	}
 	return n, nil
 }

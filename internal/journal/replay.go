@@ -37,23 +37,41 @@ type replayed struct {
 
 func replay(r io.Reader, fn func(int, json.RawMessage) error) (replayed, error) {
 	var s replayed
-	in := bufio.NewReaderSize(r, MaxLine)
-	for {
-		line, err := in.ReadSlice('\n')
-		number := int(s.head.Records) + 1
-		switch {
-		case errors.Is(err, io.EOF):
-			s.torn, err = s.head.judgeTail(line)
-			return s, err
-		case errors.Is(err, bufio.ErrBufferFull):
-			return s, &CorruptError{number, fmt.Sprintf("it is longer than %d bytes", MaxLine)}
-		case err != nil:
-			return s, fmt.Errorf("read journal line %d: %w", number, err)
+	var tail []byte
+	in := bufio.NewScanner(r)
+	in.Buffer(nil, MaxLine)
+	in.Split(splitLine)
+	for in.Scan() {
+		if tail = in.Bytes(); tail[len(tail)-1] != '\n' {
+			break // the end of the file, or of what could be read of it
 		}
-		if err := s.take(line, fn); err != nil {
+		if err := s.take(tail, fn); err != nil {
 			return s, err
 		}
+		tail = nil
 	}
+	number := int(s.head.Records) + 1
+	switch err := in.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return s, &CorruptError{number, fmt.Sprintf("it is longer than %d bytes", MaxLine)}
+	case err != nil:
+		return s, fmt.Errorf("read journal line %d: %w", number, err)
+	}
+	var err error
+	s.torn, err = s.head.judgeTail(tail)
+	return s, err
+}
+
+// splitLine is a [bufio.SplitFunc] that keeps the newline: whether the last line
+// has one is the whole difference between a record and a torn one.
+func splitLine(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		return i + 1, data[:i+1], nil
+	}
+	if atEOF && len(data) > 0 {
+		return len(data), data, nil
+	}
+	return 0, nil, nil
 }
 
 // take verifies one complete line and hands its payload on.

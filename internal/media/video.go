@@ -16,9 +16,12 @@ import (
 // before the moov was complete. Errors of r are passed on wrapped.
 func ReadVideo(r io.ReaderAt, size int64) (Video, error) {
 	boxes, walkErr := topBoxes(r, size)
+	if len(boxes) == 0 && walkErr != nil {
+		return Video{}, walkErr
+	}
 	format, err := containerFormat(r, boxes)
 	if err != nil {
-		return Video{}, errors.Join(err, walkErr)
+		return Video{}, err
 	}
 	// Cut inside its samples is good enough here; cut inside its moov is not.
 	cutSamples := errors.Is(walkErr, ErrTruncated) && boxes[len(boxes)-1].kind != "moov"

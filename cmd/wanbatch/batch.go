@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wanbatch/wanbatch/pipeline"
+)
+
+// place says where a batch's folder lies.
+type place struct {
+	output string // folder of batch folders
+	name   string // replaces the manifest's name if not empty
+}
+
+func (w *place) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&w.output, "output", "o", "output", "`folder` that holds the batch folders")
+	w.nameFlag(cmd)
+}
+
+func (w *place) nameFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&w.name, "name", "", "`name` of the batch and its folder, instead of the manifest's")
+}
+
+// folder is the batch folder of a manifest.
+func (w *place) folder(m *pipeline.Manifest) string { return pipeline.FolderOf(w.output, m) }
+
+// manifest reads the manifest that an argument names; "-" is standard input.
+func (p *program) manifest(arg string, w place) (*pipeline.Manifest, error) {
+	m, err := p.read(arg)
+	if err != nil {
+		return nil, err
+	}
+	if w.name != "" {
+		if filepath.Base(w.name) != w.name || strings.HasPrefix(w.name, ".") {
+			return nil, usagef("--name %q cannot name a folder; use letters, digits, . _ - and no leading dot", w.name)
+		}
+		m.Name = w.name
+	}
+	if m.Name == "" {
+		return nil, usagef("the manifest from standard input has no name; set name in it or give --name")
+	}
+	return m, nil
+}
+
+func (p *program) read(arg string) (*pipeline.Manifest, error) {
+	if arg == pipeline.StdinName {
+		return pipeline.ReadManifest(p.stdin, arg)
+	}
+	if info, err := os.Stat(arg); err == nil && info.IsDir() {
+		return nil, usagef("%s is a folder; give the manifest, or - for standard input", arg)
+	}
+	m, err := pipeline.ReadManifestFile(arg)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usagef("there is no manifest %s", arg)
+	}
+	return m, err
+}
+
+// plan reads a manifest and plans it. What looks like a mistake is told at once.
+func (p *program) plan(ctx context.Context, arg string, w place) (*pipeline.Plan, error) {
+	m, err := p.manifest(arg, w)
+	if err != nil {
+		return nil, err
+	}
+	return p.planOf(ctx, m, arg)
+}
+
+// planOf plans a manifest that was read from arg.
+func (p *program) planOf(ctx context.Context, m *pipeline.Manifest, arg string) (*pipeline.Plan, error) {
+	plan, err := pipeline.NewPlan(ctx, m, pipeline.PlanOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for _, sentence := range plan.Warnings() {
+		p.err.line("%s: warning: %s", arg, sentence)
+	}
+	return plan, nil
+}
+
+// folderOf returns the batch folder that an argument names: the folder itself, or
+// the manifest that it was run from.
+func (p *program) folderOf(arg string, w place) (string, error) {
+	if info, err := os.Stat(arg); err == nil && info.IsDir() {
+		return arg, nil
+	}
+	if _, err := os.Stat(arg); arg != pipeline.StdinName && errors.Is(err, fs.ErrNotExist) {
+		return "", usagef("there is no manifest or folder %s", arg)
+	}
+	m, err := p.manifest(arg, w)
+	if err != nil {
+		return "", err
+	}
+	return w.folder(m), nil
+}

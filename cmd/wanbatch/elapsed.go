@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/wanbatch/wanbatch/pipeline"
+)
+
+// short writes a duration with its two largest units: 45s, 1m05s, 3h12m, 2d04h.
+func short(d time.Duration) string {
+	s := int64(max(d, 0).Round(time.Second) / time.Second)
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%ds", s)
+	case s < 60*60:
+		return fmt.Sprintf("%dm%02ds", s/60, s%60)
+	case s < 24*60*60:
+		return fmt.Sprintf("%dh%02dm", s/3600, s/60%60)
+	}
+	return fmt.Sprintf("%dd%02dh", s/86400, s/3600%24)
+}
+
+// shortRange writes a range of time, once if both ends look the same.
+func shortRange(r pipeline.TimeRange) string {
+	low, high := short(r.Low), short(r.High)
+	if low == high {
+		return low
+	}
+	return low + " to " + high
+}
+
+// dates writes when something is expected to end, to the minute, in local time.
+func dates(from, to time.Time) string {
+	const minute = "2006-01-02 15:04"
+	a, b := from.Format(minute), to.Format(minute)
+	switch {
+	case a == b:
+		return a
+	case from.Format(time.DateOnly) == to.Format(time.DateOnly):
+		return a + " to " + to.Format("15:04")
+	}
+	return a + " to " + b
+}

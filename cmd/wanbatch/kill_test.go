@@ -1,0 +1,286 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var kills = flag.Int("kills", 30, "cycles of TestKill")
+
+const killKey = "sk-kill-canary-51c2"
+
+// killRig is the real binary beside a provider that outlives it.
+type killRig struct {
+	t      *testing.T
+	binary string
+	media  string
+	dir    string
+	url    string
+	stop   func()
+}
+
+// buildBinary builds the program as it is delivered.
+func buildBinary(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "wanbatch")
+	cmd := exec.Command("go", "build", "-o", binary, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// startEmulator starts a provider in a process of its own.
+func (r *killRig) startEmulator(flags ...string) {
+	r.t.Helper()
+	cmd := exec.Command(r.binary, append([]string{"emulator", "--listen", "127.0.0.1:0", "--accept-key", killKey}, flags...)...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.url = strings.TrimSpace(line)
+	r.stop = func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	}
+}
+
+// manifest writes a batch of n pairs that no other batch of the test has.
+func (r *killRig) manifest(name string, n int, exclusive bool) string {
+	r.t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "version: 1\nname: %s\nlane: {region: singapore, exclusive: %v}\n", name, exclusive)
+	b.WriteString("limits: {create_per_second: 5, query_per_second: 15, poll_min: 50ms, poll_max: 200ms, settle: 300ms, burst_wait: 1s}\npairs:\n")
+	for i := range n {
+		image := filepath.Join(r.dir, fmt.Sprintf("%s-%d.png", name, i))
+		r.link(filepath.Join(r.media, "characters", "alice.png"), image)
+		fmt.Fprintf(&b, "  - {id: job-%d, image: %s, video: %s}\n", i, image, filepath.Join(r.media, "dances", "jump.mov"))
+	}
+	path := filepath.Join(r.dir, name+".yaml")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return path
+}
+
+func (r *killRig) link(from, to string) {
+	r.t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, data, 0o600)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *killRig) command(manifest string, flags ...string) *exec.Cmd {
+	args := append([]string{"run", manifest, "--yes", "--output", filepath.Join(r.dir, "out"), "--endpoint", r.url}, flags...)
+	cmd := exec.Command(r.binary, args...)
+	cmd.Env = append(os.Environ(), "DASHSCOPE_API_KEY="+killKey, "XDG_STATE_HOME="+filepath.Join(r.dir, "state"), "NO_COLOR=1")
+	return cmd
+}
+
+// finish runs the batch to its end and returns its exit code.
+func (r *killRig) finish(manifest string) (code int, output string) {
+	r.t.Helper()
+	cmd := r.command(manifest, "--wait")
+	out, err := cmd.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		r.t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+// journalKinds lists the types of the records of a batch; the incomplete last
+// line that a killed run may leave counts for nothing.
+func (r *killRig) journalKinds(name string) []string {
+	text, err := os.ReadFile(filepath.Join(r.dir, "out", name, "journal.jsonl"))
+	if err != nil {
+		return nil
+	}
+	var kinds []string
+	for line := range bytes.Lines(text) {
+		var rec struct {
+			Data struct {
+				Type string `json:"type"`
+			} `json:"data"`
+		}
+		if bytes.HasSuffix(line, []byte("\n")) && json.Unmarshal(line, &rec) == nil && rec.Data.Type != "" {
+			kinds = append(kinds, rec.Data.Type)
+		}
+	}
+	return kinds
+}
+
+// killAt starts a run and kills it when its journal holds n records, or a little
+// later. It returns the kind of the last record that the killed run left, "" if
+// it finished first.
+func (r *killRig) killAt(manifest, name string, n int, after time.Duration) string {
+	r.t.Helper()
+	cmd := r.command(manifest)
+	cmd.Stdout, cmd.Stderr = io.Discard, io.Discard
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	for len(r.journalKinds(name)) < n {
+		select {
+		case <-ended:
+			return ""
+		case <-time.After(time.Millisecond):
+		}
+	}
+	select {
+	case <-ended:
+		return ""
+	case <-time.After(after):
+	}
+	_ = cmd.Process.Kill()
+	<-ended
+	kinds := r.journalKinds(name)
+	return kinds[len(kinds)-1]
+}
+
+type killMeter struct {
+	NeverFetched int `json:"never_fetched"`
+	Idempotency  int `json:"idempotency_headers"`
+	Tasks        []struct {
+		Image  string `json:"image_url"`
+		Status string `json:"status"`
+	} `json:"tasks"`
+}
+
+func (r *killRig) meter() (m killMeter) {
+	r.t.Helper()
+	resp, err := http.Get(r.url + "/__meter")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&m); err != nil {
+		r.t.Fatal(err)
+	}
+	return m
+}
+
+// check holds the end of one cycle against the meter.
+func (r *killRig) check(name string, jobs, code int, exclusive bool, output string) {
+	r.t.Helper()
+	done := 0
+	for _, kind := range r.journalKinds(name) {
+		if kind == "stored" {
+			done++
+		}
+	}
+	if code != 0 && (exclusive || code != 4) || code == 0 && done != jobs {
+		r.t.Errorf("%s: exit %d with %d of %d stored\n%s", name, code, done, jobs, output)
+	}
+	live := make(map[string]int)
+	m := r.meter()
+	for _, task := range m.Tasks {
+		if strings.Contains(task.Image, "/"+name+"-") && task.Status != "FAILED" && task.Status != "CANCELED" {
+			live[task.Image]++
+		}
+	}
+	for image, n := range live {
+		if n > 1 {
+			r.t.Errorf("%s: %d live tasks for %s", name, n, image)
+		}
+	}
+	if exclusive && len(live) != jobs {
+		r.t.Errorf("%s: %d pairs have a task, want %d", name, len(live), jobs)
+	}
+	if m.Idempotency > 0 || exclusive && m.NeverFetched > 0 {
+		r.t.Errorf("%s: %d idempotency headers, %d results never fetched", name, m.Idempotency, m.NeverFetched)
+	}
+	files, err := filepath.Glob(filepath.Join(r.dir, "out", name, "videos", "*"))
+	if err != nil || len(files) != done {
+		r.t.Errorf("%s: %d files for %d stored jobs: %v", name, len(files), done, files)
+	}
+}
+
+// cycles kills and finishes batches i, i+step, ... on one provider of its own.
+func (r *killRig) cycles(first, step int, exclusive bool, flags []string, count func(moment string)) {
+	dice := rand.New(rand.NewPCG(uint64(first), 7))
+	for i := first; i < *kills; i += step {
+		if r.stop == nil {
+			r.startEmulator(append(flags, "--seed", fmt.Sprint(i+1))...)
+		}
+		name := fmt.Sprintf("batch-%d", i)
+		manifest := r.manifest(name, 3, exclusive)
+		n := 0
+		for range 1 + dice.IntN(3) {
+			n += 1 + dice.IntN(9)
+			count(r.killAt(manifest, name, n, time.Duration(dice.IntN(3)*dice.IntN(20))*time.Millisecond))
+		}
+		code, output := r.finish(manifest)
+		r.check(name, 3, code, exclusive, output)
+		if i/step%15 == 14 || i+step >= *kills { // a fresh provider keeps the lists short
+			r.stop()
+			r.stop = nil
+		}
+	}
+}
+
+// TestKill kills the real program at moments that cover every kind of journal
+// record, also while it recovers, and holds the end against the meter of a
+// provider that survives: one live task per pair, every video there and whole.
+// On a shared lane a pair may also end quarantined.
+func TestKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs for a minute")
+	}
+	binary := buildBinary(t)
+	media, err := filepath.Abs("../../manifests/media")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	moments := make(map[string]int)
+	count := func(moment string) {
+		mu.Lock()
+		defer mu.Unlock()
+		moments[moment]++
+	}
+	faults := []string{"--speed", "400", "--fault", "lost-reply:25%", "--fault", "lost-request:15%", "--fault", "failed-algo:10%"}
+	t.Run("cycles", func(t *testing.T) {
+		for w, flags := range [][]string{{"--speed", "400"}, faults, faults} {
+			t.Run(fmt.Sprint(w), func(t *testing.T) {
+				t.Parallel()
+				r := &killRig{t: t, binary: binary, media: media, dir: t.TempDir()}
+				r.cycles(w, 3, w != 2, flags, count)
+			})
+		}
+	})
+	t.Logf("%d cycles, killed after: %v", *kills, moments)
+	for _, kind := range []string{"planned", "opened", "intended", "accepted", "ended", "stored"} {
+		if moments[kind] == 0 && *kills >= 30 {
+			t.Errorf("no run was killed after a record %q", kind)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"io"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/shopspring/decimal"
+	"github.com/spf13/cobra"
+
+	"github.com/wanbatch/wanbatch/pipeline"
+)
+
+// voice is how much is said while a batch runs, and in which form.
+type voice struct {
+	quiet, verbose, noColor bool
+	format                  string // "", "console" or "json"
+}
+
+func (v *voice) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&v.quiet, "quiet", "q", false, "tell of problems only")
+	cmd.Flags().BoolVarP(&v.verbose, "verbose", "v", false, "log every step, also on a terminal")
+	cmd.Flags().BoolVar(&v.noColor, "no-color", false, "no colour in log lines (also: NO_COLOR)")
+	cmd.Flags().StringVar(&v.format, "log-format", "", "log every step as `console|json` lines")
+	cmd.MarkFlagsMutuallyExclusive("quiet", "verbose")
+}
+
+func (v *voice) check() error {
+	if v.format != "" && v.format != "console" && v.format != "json" {
+		return usagef("--log-format is console or json, not %q", v.format)
+	}
+	return nil
+}
+
+// logger writes to w in the chosen form.
+func (v *voice) logger(w io.Writer, color bool) zerolog.Logger {
+	if v.format != "json" {
+		var hidden []string
+		if !v.verbose {
+			hidden = []string{"request"}
+		}
+		w = zerolog.ConsoleWriter{
+			FieldsExclude: hidden, Out: w, NoColor: !color, TimeFormat: time.TimeOnly, TimeLocation: time.Local,
+			FieldsOrder: []string{"job", "task", "billed", "currency", "seconds", "file", "bytes"},
+		}
+	}
+	return zerolog.New(w)
+}
+
+// tell logs one event of a run.
+func tell(log zerolog.Logger, e pipeline.Event) {
+	level, text := describe(e)
+	line := log.WithLevel(level).Time("time", e.Time)
+	for _, field := range []struct{ name, value string }{
+		{"job", e.Job}, {"task", e.Task}, {"request", e.Request}, {"code", e.Code}, {"by", e.By},
+		{"seconds", amount(e.Seconds)}, {"billed", amount(e.Billed)}, {"file", e.File}, {"hint", e.Hint},
+	} {
+		if field.value != "" {
+			line = line.Str(field.name, clean(field.value))
+		}
+	}
+	if e.Billed.Valid {
+		line = line.Str("currency", e.Progress.Currency)
+	}
+	line.Msg(clean(text))
+}
+
+func amount(d decimal.NullDecimal) string {
+	if !d.Valid {
+		return ""
+	}
+	return d.Decimal.String()
+}
+
+// describe says what an event means and how much it matters. Kinds that are not
+// listed are told as they are, to whoever wants to know everything.
+func describe(e pipeline.Event) (zerolog.Level, string) {
+	switch e.Kind {
+	case "started":
+		return zerolog.InfoLevel, "started: " + e.Message
+	case "waiting":
+		return zerolog.WarnLevel, "waiting: " + e.Message
+	case "trouble":
+		return zerolog.WarnLevel, "trouble, will be tried again: " + e.Message
+	case "accepted":
+		return zerolog.InfoLevel, "task accepted"
+	case "refused":
+		return zerolog.WarnLevel, "create refused, nothing to pay: " + e.Message
+	case "unanswered":
+		return zerolog.WarnLevel, "create in doubt, the provider's lists will tell: " + e.Message
+	case "absent":
+		return zerolog.InfoLevel, "doubt settled: no task was made"
+	case "adopted":
+		return zerolog.InfoLevel, "doubt settled: the task is ours"
+	case "quarantined":
+		return zerolog.ErrorLevel, "quarantined: nobody can tell whether there is a task; a person must decide"
+	case "running":
+		return zerolog.InfoLevel, "task runs"
+	case "withdrawn":
+		return zerolog.InfoLevel, "task waited too long, asked to cancel it"
+	case "ended":
+		return describeEnd(e)
+	case "again":
+		return zerolog.InfoLevel, "back in the queue"
+	case "stored":
+		return zerolog.InfoLevel, "video stored"
+	case "lost":
+		return zerolog.ErrorLevel, "the result is lost"
+	}
+	return zerolog.DebugLevel, joinWords(e.Kind, e.Message)
+}
+
+func describeEnd(e pipeline.Event) (zerolog.Level, string) {
+	switch e.Status {
+	case "SUCCEEDED":
+		return zerolog.InfoLevel, "task succeeded"
+	case "CANCELED":
+		return zerolog.InfoLevel, "task canceled"
+	}
+	return zerolog.WarnLevel, joinWords("task failed, not charged", e.Message)
+}
+
+func joinWords(a, b string) string {
+	if b == "" {
+		return a
+	}
+	return a + ": " + b
+}

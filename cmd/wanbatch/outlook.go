@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/wanbatch/wanbatch/pipeline"
+)
+
+// outlook is what a run would do now, given the plan, the journal and the flags.
+// It decides nothing: the run judges again, with the batch locked.
+type outlook struct {
+	submit  []string       // jobs that a task would be created for, in order
+	money   pipeline.Range // for these
+	follow  int            // jobs whose task is under way or in doubt already
+	idle    int            // jobs that are left alone by --limit or --only
+	changed []string       // jobs that the run refuses, see --accept-changes
+}
+
+// lookAhead compares a plan with the journal in a batch folder, if there is one.
+func lookAhead(plan *pipeline.Plan, folder string, cfg pipeline.Config) (outlook, error) {
+	report, err := pipeline.Status(folder)
+	if err != nil && !errors.Is(err, pipeline.ErrUsage) {
+		return outlook{}, err
+	}
+	was := map[string]pipeline.Result{}
+	if report != nil {
+		for _, r := range report.Jobs {
+			was[r.ID] = r
+		}
+	}
+	var o outlook
+	n := 0
+	for job, err := range plan.Jobs() {
+		if err != nil {
+			return outlook{}, err
+		}
+		n++
+		chosen := (cfg.Limit == 0 || n <= cfg.Limit) && (len(cfg.Only) == 0 || slices.Contains(cfg.Only, job.ID))
+		o.add(job, was[job.ID], chosen, cfg)
+		delete(was, job.ID)
+	}
+	for _, gone := range was {
+		if underWay(gone.State) && gone.State != "pending" {
+			o.follow++
+		}
+	}
+	return o, nil
+}
+
+// add counts a job in. was is the zero result if the journal does not know it.
+func (o *outlook) add(job pipeline.Job, was pipeline.Result, chosen bool, cfg pipeline.Config) {
+	changed := was.ID != "" && was.Key != job.Key && (was.State != "pending" || len(was.Attempts) > 0)
+	again := was.State == "failed" || was.State == "lost"
+	switch {
+	case changed && !cfg.AcceptChanges:
+		o.changed = append(o.changed, job.ID)
+	case was.ID == "" || was.State == "pending" || changed || again && cfg.RetryFailed:
+		if !chosen {
+			o.idle++
+			return
+		}
+		o.submit = append(o.submit, job.ID)
+		o.money.Low = o.money.Low.Add(job.Estimated.Low)
+		o.money.High = o.money.High.Add(job.Estimated.High)
+	case underWay(was.State):
+		o.follow++
+	}
+}
+
+// underWay reports whether a run could still move a job by itself.
+func underWay(state string) bool {
+	return !slices.Contains([]string{"done", "failed", "lost", "quarantined"}, state)
+}
+
+// refusal is why a run would not start, nil if it would.
+func (o outlook) refusal(plan *pipeline.Plan, cfg pipeline.Config) error {
+	if len(o.changed) > 0 {
+		return usagef("changed since they were run: %s; --accept-changes pays for them again, another --name starts another batch",
+			strings.Join(o.changed, ", "))
+	}
+	ids := map[string]bool{}
+	n := 0
+	for job := range plan.Jobs() {
+		if n++; cfg.Limit == 0 || n <= cfg.Limit {
+			ids[job.ID] = true
+		}
+	}
+	for _, id := range cfg.Only {
+		if !ids[id] {
+			return usagef("--only %s: there is no such job in this run", id)
+		}
+	}
+	return nil
+}
+
+// part is the plan of the jobs to submit alone: what an estimate is asked of. All
+// else about the manifest stays, and files that were read are read once more.
+func (o outlook) part(ctx context.Context, plan *pipeline.Plan) (*pipeline.Plan, error) {
+	if len(o.submit) == plan.Len() || len(o.submit) == 0 {
+		return plan, nil
+	}
+	m := plan.Manifest
+	m.Pairs = slices.DeleteFunc(slices.Clone(m.Pairs), func(pair pipeline.Pair) bool {
+		return !slices.Contains(o.submit, pair.ID)
+	})
+	return pipeline.NewPlan(ctx, &m, pipeline.PlanOptions{})
+}

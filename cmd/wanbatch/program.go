@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/wanbatch/wanbatch/pipeline"
+)
+
+// program is what commands may touch of the world outside. It lives for one
+// command line.
+type program struct {
+	stdin    io.Reader
+	out, err *printer // results; everything else
+	getenv   func(string) string
+
+	entered bool // a command's own code began: errors from before it are usage errors
+}
+
+// execute parses the command line and runs the command it names.
+func (p *program) execute(ctx context.Context, args []string) error {
+	root := p.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !p.entered {
+		err = asUsage(err)
+	}
+	return errors.Join(err, p.out.failure())
+}
+
+// root is the command that all others belong to.
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "wanbatch",
+		Short: "batches of motion-transfer videos, paid once",
+		Long: "wanbatch turns a manifest of image/video pairs into finished motion-transfer videos\n" +
+			"through Alibaba Cloud Model Studio, inside the account's limits, without paying\n" +
+			"twice, and leaves a report that can be billed from.\n\nExit codes:\n" + exitHelp() +
+			"\nThe key comes from DASHSCOPE_API_KEY, or the file that DASHSCOPE_API_KEY_FILE_PATH\n" +
+			"names, or ~/.dashscope/api_key; or only from the variable that the manifest's\n" +
+			"lane.api_key_env names.",
+		Example:       "  wanbatch rehearse manifests/demo.yaml",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetIn(p.stdin)
+	root.SetOut(p.out)
+	root.SetErr(p.err)
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(p.validateCommand(), p.estimateCommand(), p.runCommand(), p.statusCommand(), p.reportCommand(),
+		p.resolveCommand(), p.rehearseCommand(), p.emulatorCommand(), p.versionCommand())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Short = "this page, or that of a command"
+		case "completion":
+			cmd.Short = "a script that completes command lines: bash, zsh, fish, powershell"
+		}
+	}
+	return root
+}
+
+// verb wraps a command's own code.
+func (p *program) verb(do func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		p.entered = true
+		return do(cmd.Context(), args)
+	}
+}
+
+// complain prints an error for people. Problems of a manifest stand as they are,
+// so that an editor can jump to them.
+func (p *program) complain(err error) {
+	if parts := joined(err); parts != nil {
+		for _, part := range parts {
+			p.complain(part)
+		}
+		return
+	}
+	if err == nil || errors.Is(err, errSaid) {
+		return
+	}
+	var manifest *pipeline.ManifestError
+	if errors.As(err, &manifest) {
+		p.err.lines(manifest.Error())
+		return
+	}
+	p.err.lines("wanbatch: " + err.Error())
+}
+
+// usageError is a command line that does not fit. It is a [pipeline.ErrUsage].
+type usageError struct{ text string }
+
+func (e *usageError) Error() string        { return e.text }
+func (e *usageError) Is(target error) bool { return target == pipeline.ErrUsage }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Sprintf(format, args...)}
+}
+
+// asUsage turns an error of the command line's parser into ours.
+func asUsage(err error) error {
+	text, hint, _ := strings.Cut(err.Error(), "\n\nDid you mean this?\n")
+	if names := strings.Fields(hint); len(names) > 0 {
+		text += "; did you mean " + strings.Join(names, " or ") + "?"
+	}
+	if _, after, found := strings.Cut(text, "unknown command "); found {
+		text = "unknown command " + after + "; wanbatch help lists them"
+	}
+	return &usageError{text}
+}
+
+// flagError adds a suggestion to the parser's complaint about a flag.
+func flagError(cmd *cobra.Command, err error) error {
+	text := err.Error()
+	if _, name, found := strings.Cut(text, "unknown flag: --"); found {
+		var flags []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f.Name) })
+		if near := similar(name, flags); len(near) > 0 {
+			return usagef("%s; did you mean --%s?", text, strings.Join(near, " or --"))
+		}
+	}
+	return usagef("%s; see %s --help", text, cmd.CommandPath())
+}
+
+// similar returns the names that a person may have meant.
+func similar(typed string, names []string) []string {
+	probe := &cobra.Command{SuggestionsMinimumDistance: 2}
+	for _, name := range names {
+		probe.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
+	}
+	return probe.SuggestionsFor(typed)
+}
+
+// takes checks the number of arguments and names what is missing. A last name
+// that ends in "..." may repeat.
+func takes(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		repeats := len(names) > 0 && strings.HasSuffix(names[len(names)-1], "...")
+		switch {
+		case len(args) < len(names):
+			return usagef("%s needs %s; see %s --help", cmd.CommandPath(), strings.Join(names[len(args):], " and "), cmd.CommandPath())
+		case len(args) > len(names) && !repeats:
+			return usagef("%s does not take %q; see %s --help", cmd.CommandPath(), args[len(names)], cmd.CommandPath())
+		}
+		return nil
+	}
+}

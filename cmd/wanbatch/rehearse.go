@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/shopspring/decimal"
+	"github.com/spf13/cobra"
+
+	"github.com/wanbatch/wanbatch/internal/emulator"
+	"github.com/wanbatch/wanbatch/pipeline"
+)
+
+// What marks a rehearsal: the name of its batch, and a key that is none.
+const (
+	rehearsalSuffix = "-rehearsal"
+	rehearsalKey    = pipeline.Key("sk-rehearsal")
+)
+
+type rehearseOptions struct {
+	place
+	voice
+	speed  float64
+	faults []string
+	seed   uint64
+}
+
+func (p *program) rehearseCommand() *cobra.Command {
+	var o rehearseOptions
+	cmd := &cobra.Command{
+		Use:   "rehearse MANIFEST",
+		Short: "the whole run against the built-in emulator, on a fast clock",
+		Long: "Runs the manifest as run would, but against an emulator of the provider inside this\n" +
+			"program, whose clock runs --speed times faster, and so do all intervals of ours. It\n" +
+			"needs no key and no account. Results are test cards of the right length.\n\n" +
+			"It writes <output>/<name>" + rehearsalSuffix + ". An earlier rehearsal there is started afresh:\n" +
+			"its journal, report and videos are removed, once the journal proves that it was a\n" +
+			"rehearsal (name, loopback endpoint, made-up key). Anything else is refused.\n\n" +
+			"Inputs given as http(s) URLs are really downloaded, by the emulator, without a key.\n" +
+			"The emulator runs as many tasks at once as the manifest's limits.running says.\n\n" +
+			"Exits like run.",
+		Example: "  wanbatch rehearse manifests/demo.yaml --fault lost-reply:1 --fault cut-download:20%",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if asksForFaults(o.faults) {
+				return nil
+			}
+			return takes("MANIFEST")(cmd, args)
+		},
+		RunE: p.verb(func(ctx context.Context, args []string) error {
+			if asksForFaults(o.faults) {
+				p.listFaults()
+				return nil
+			}
+			return p.rehearse(ctx, args[0], o)
+		}),
+	}
+	o.place.flags(cmd)
+	o.voice.flags(cmd)
+	cmd.Flags().Float64Var(&o.speed, "speed", 100, "how many `times` faster than real time")
+	faultFlag(cmd, &o.faults)
+	cmd.Flags().Uint64Var(&o.seed, "seed", 0, "fix ids and the dice of faults; 0 draws a `seed`")
+	return cmd
+}
+
+func (p *program) rehearse(ctx context.Context, arg string, o rehearseOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	faults, err := parseFaults(o.faults)
+	if err != nil {
+		return err
+	}
+	m, err := p.manifest(arg, o.place)
+	if err != nil {
+		return err
+	}
+	m.Name += rehearsalSuffix
+	plan, err := p.planOf(ctx, m, arg)
+	if err != nil {
+		return err
+	}
+	folder := o.folder(&plan.Manifest)
+	if err := startAfresh(folder, plan.Manifest.Name); err != nil {
+		return err
+	}
+	began := time.Now()
+	r, meter, err := p.perform(ctx, plan, o, emulator.Options{
+		Now: fastClock(began, o.speed), Running: m.Limits.Running, Faults: faults, Seed: o.seed,
+	})
+	if r == nil {
+		return err
+	}
+	took := time.Since(began)
+	p.out.summary(r, folder, o.quiet)
+	if !o.quiet {
+		p.out.line("")
+		p.compare(plan, r, meter, took, o.speed)
+	}
+	if err == nil {
+		err = verdict(r)
+	}
+	return errors.Join(err, paidTwice(plan, meter))
+}
+
+func (o *rehearseOptions) check() error {
+	if !(o.speed >= 1 && o.speed <= 10000) {
+		return usagef("--speed is from 1 to 10000, not %g", o.speed)
+	}
+	return o.voice.check()
+}
+
+// perform runs a plan on a stage of its own. Its locks lie in a folder of its own
+// too, so that it never waits for a real lane.
+func (p *program) perform(ctx context.Context, plan *pipeline.Plan, o rehearseOptions, opt emulator.Options) (*pipeline.Report, emulator.Meter, error) {
+	state, err := os.MkdirTemp("", "wanbatch-rehearsal-")
+	if err != nil {
+		return nil, emulator.Meter{}, err
+	}
+	defer os.RemoveAll(state)
+	s, err := openStage(ctx, "127.0.0.1:0", opt)
+	if err != nil {
+		return nil, emulator.Meter{}, err
+	}
+	r, err := p.launch(ctx, plan, pipeline.Config{
+		Output: o.output, State: state, Key: rehearsalKey, Endpoint: s.url,
+		Speed: o.speed, Version: currentVersion().Version,
+	}, o.voice, false)
+	meter := s.emu.Meter()
+	return r, meter, errors.Join(err, s.close())
+}
+
+// fastClock runs so many times faster than the wall clock from start on.
+func fastClock(start time.Time, speed float64) func() time.Time {
+	return func() time.Time {
+		return start.Add(time.Duration(float64(time.Since(start)) * speed))
+	}
+}
+
+// compare sets what was estimated beside what the rehearsal took.
+func (p *program) compare(plan *pipeline.Plan, r *pipeline.Report, meter emulator.Meter, took time.Duration, speed float64) {
+	e := plan.Estimate()
+	p.out.table([][]string{
+		{"", "estimated", "rehearsed"},
+		{"seconds", span(e.Seconds), r.Totals.BilledSeconds.String()},
+		{e.Currency, span(e.Money), r.Totals.Billed.String()},
+		{"time", shortRange(e.WallClock), short(time.Duration(float64(took) * speed))},
+	})
+	over := 0
+	for _, n := range meter.OverLimit {
+		over += n
+	}
+	p.out.labelled("took", fmt.Sprintf("%s here, at speed %g", short(took), speed))
+	p.out.labelled("meter", fmt.Sprintf("%s made, at most %d live per pair, %s s billed, %s over a limit, %s never fetched",
+		count(meter.Creates, "task"), meter.MaxLivePerPair, trimmed(meter.BilledSeconds), count(over, "call"), count(meter.NeverFetched, "result")))
+}
+
+// trimmed writes a decimal without trailing zeros.
+func trimmed(text string) string {
+	d, err := decimal.NewFromString(text)
+	if err != nil {
+		return text
+	}
+	return d.String()
+}
+
+// paidTwice is what the emulator's meter says about the one promise that matters
+// most. Pairs that the manifest lists twice are wanted twice.
+func paidTwice(plan *pipeline.Plan, meter emulator.Meter) error {
+	type pair struct {
+		mode         pipeline.Mode
+		image, video string
+	}
+	wanted, most := map[pair]int{}, 1
+	for job := range plan.Jobs() {
+		k := pair{job.Mode, filepath.Clean(job.Image), filepath.Clean(job.Video)}
+		wanted[k]++
+		most = max(most, wanted[k])
+	}
+	if meter.MaxLivePerPair <= most {
+		return nil
+	}
+	return fmt.Errorf("the emulator counts %d live tasks for one pair: this is a bug, please report it with the journal", meter.MaxLivePerPair)
+}
+
+// isRehearsal reports whether a batch was only ever rehearsed: by its name, and by
+// where and as whom it ran last. A batch that never ran cost nothing either.
+func isRehearsal(r *pipeline.Report, name string) bool {
+	if r.Batch != name || !strings.HasSuffix(name, rehearsalSuffix) {
+		return false
+	}
+	return r.Lane.Endpoint == "" ||
+		loopbackURL(r.Lane.Endpoint) && r.Lane.Key == fingerprint(rehearsalKey)
+}

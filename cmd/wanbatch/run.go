@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/shopspring/decimal"
+	"github.com/spf13/cobra"
+
+	"github.com/wanbatch/wanbatch/pipeline"
+)
+
+type runOptions struct {
+	place
+	voice
+	maxCost       string
+	plan          string
+	endpoint      string
+	limit         int
+	only          []string
+	yes, dry      bool
+	retryFailed   bool
+	acceptChanges bool
+	wait          bool
+	json, events  bool
+}
+
+func (p *program) runCommand() *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run MANIFEST",
+		Short: "do it, or continue it: the only command that spends money",
+		Long: "Submits every pair of the manifest once, follows its task, stores the video and\n" +
+			"writes the report. Run it again to continue after any interruption, crash or stop:\n" +
+			"what is done stays done and is never paid again.\n\n" +
+			"On a terminal it shows the estimate and asks; elsewhere it needs --yes or --plan.\n" +
+			"The first Ctrl-C or SIGTERM stops creating and finishes downloads, the second leaves\n" +
+			"at once; paid work at the provider goes on, and the next run fetches it.\n\n" +
+			"Exits 0 if every job is done, 3 if some failed, 4 if some need a person, 5 at the\n" +
+			"budget, 6 if the account or key is refused, 7 if another run is in the way, 130 if\n" +
+			"interrupted, 2 for usage, 1 for all else. wanbatch help has the table.",
+		Example: "  wanbatch run spring.yaml --max-cost 40 --yes",
+		Args:    takes("MANIFEST"),
+		RunE: p.verb(func(ctx context.Context, args []string) error {
+			return p.run(ctx, args[0], o)
+		}),
+	}
+	o.place.flags(cmd)
+	o.voice.flags(cmd)
+	o.flags(cmd)
+	return cmd
+}
+
+func (o *runOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.maxCost, "max-cost", "", "never let the batch cost more than `amount`, over its whole life")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	f.StringVar(&o.plan, "plan", "", "refuse unless the plan is exactly that in `file`, saved by estimate --save")
+	f.BoolVarP(&o.dry, "dry-run", "n", false, "tell what would be submitted, and submit nothing")
+	f.IntVar(&o.limit, "limit", 0, "submit only the first `n` jobs: try one first")
+	f.StringSliceVar(&o.only, "only", nil, "submit only the jobs with these `ids`")
+	f.BoolVar(&o.retryFailed, "retry-failed", false, "submit failed and lost jobs again")
+	f.BoolVar(&o.acceptChanges, "accept-changes", false, "pay again for jobs whose content changed")
+	f.BoolVar(&o.wait, "wait", false, "wait for a batch or lane that another run holds")
+	f.StringVar(&o.endpoint, "endpoint", "", "send calls to `url` instead of the region's own host")
+	f.BoolVar(&o.json, "json", false, "print the report as one JSON document at the end")
+	f.BoolVar(&o.events, "events", false, "print every step as a line of JSON")
+	cmd.MarkFlagsMutuallyExclusive("json", "events")
+	cmd.MarkFlagsMutuallyExclusive("json", "dry-run")
+	cmd.MarkFlagsMutuallyExclusive("events", "dry-run")
+}
+
+func (p *program) run(ctx context.Context, arg string, o runOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	plan, err := p.plan(ctx, arg, o.place)
+	if err != nil {
+		return err
+	}
+	if err := samePlan(plan, o.plan); err != nil {
+		return err
+	}
+	cfg, err := p.config(plan, o)
+	if err != nil {
+		return err
+	}
+	folder := o.folder(&plan.Manifest)
+	ahead, err := lookAhead(plan, folder, cfg)
+	if err != nil {
+		return err
+	}
+	if o.dry {
+		return p.dryRun(ctx, plan, ahead, cfg)
+	}
+	if len(ahead.submit)+ahead.follow > 0 {
+		if cfg.Key, err = p.apiKey(plan.Manifest.Lane); err != nil {
+			return err
+		}
+		if err := p.consent(ctx, plan, ahead, arg, o, cfg); err != nil {
+			return err
+		}
+	}
+	report, err := p.launch(ctx, plan, cfg, o.voice, o.events)
+	if report == nil {
+		return err
+	}
+	p.err.summary(report, folder, o.quiet)
+	if !o.quiet {
+		p.err.next(report, err, arg)
+	}
+	if o.json {
+		if e := report.JSON(p.out); e != nil {
+			return e
+		}
+	}
+	if err == nil {
+		err = verdict(report)
+	}
+	return err
+}
+
+func (o *runOptions) check() error {
+	if o.limit < 0 {
+		return usagef("--limit is a number of jobs from 1, not %d", o.limit)
+	}
+	return o.voice.check()
+}
+
+// samePlan refuses a plan that is not exactly the one that was saved.
+func samePlan(plan *pipeline.Plan, file string) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return usagef("--plan: %v", err)
+	}
+	defer f.Close() // read only: nothing can be lost
+	saved, err := pipeline.ReadPlan(f)
+	if err != nil {
+		return usagef("--plan %s: %v", file, err)
+	}
+	lines, err := saved.Diff(plan)
+	if err != nil {
+		return err
+	}
+	if len(lines) > 0 {
+		return usagef("the plan is not the one in %s:\n  %s\nreview it and save it again with wanbatch estimate --save",
+			file, strings.Join(lines, "\n  "))
+	}
+	return nil
+}
+
+// config is everything about a run but the key, which is looked for only when it
+// is needed.
+func (p *program) config(plan *pipeline.Plan, o runOptions) (pipeline.Config, error) {
+	limit, err := parseMoney(o.maxCost, plan.Currency)
+	if err != nil {
+		return pipeline.Config{}, err
+	}
+	base, origin := p.endpoint(o.endpoint, plan.Manifest.Lane)
+	if origin != "" {
+		p.err.line("endpoint: %s, from %s", hostOf(base), origin)
+	}
+	state := p.stateFolder()
+	if state == "" {
+		p.err.line("warning: there is no home folder; runs with another --output are not kept off this lane")
+	}
+	return pipeline.Config{
+		Output: o.output, State: state, Endpoint: base, Proxy: http.ProxyFromEnvironment,
+		MaxCost: limit, Limit: o.limit, Only: o.only, RetryFailed: o.retryFailed,
+		AcceptChanges: o.acceptChanges, Wait: o.wait, Version: currentVersion().Version,
+	}, nil
+}
+
+// parseMoney reads an exact amount with or without its currency: 40, 40.00, 40 USD.
+func parseMoney(text, currency string) (decimal.NullDecimal, error) {
+	if text == "" {
+		return decimal.NullDecimal{}, nil
+	}
+	parts := regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]{3})?$`).FindStringSubmatch(text)
+	if parts == nil {
+		return decimal.NullDecimal{}, usagef("--max-cost %q is not an amount like 40, 40.50 or 40.50%s", text, currency)
+	}
+	if parts[2] != "" && !strings.EqualFold(parts[2], currency) {
+		return decimal.NullDecimal{}, usagef("--max-cost %s: this batch is billed in %s, by its region", text, currency)
+	}
+	amount, err := decimal.NewFromString(parts[1])
+	if err != nil {
+		return decimal.NullDecimal{}, usagef("--max-cost %q: %v", text, err)
+	}
+	return decimal.NewNullDecimal(amount), nil
+}
+
+// dryRun tells what a run would do.
+func (p *program) dryRun(ctx context.Context, plan *pipeline.Plan, ahead outlook, cfg pipeline.Config) error {
+	if err := ahead.refusal(plan, cfg); err != nil {
+		return err
+	}
+	if len(ahead.submit) > 0 {
+		part, err := ahead.part(ctx, plan)
+		if err != nil {
+			return err
+		}
+		p.out.printEstimate(part, cfg.MaxCost, time.Now())
+		p.out.line("")
+	}
+	p.out.line("would submit %s for %s %s, and follow %d under way; %d left alone",
+		count(len(ahead.submit), "job"), span(ahead.money), plan.Currency, ahead.follow, ahead.idle)
+	for _, id := range ahead.submit {
+		p.out.line("  %s", id)
+	}
+	return nil
+}
+
+// consent makes sure that somebody wants to spend the money. A run that submits
+// nothing needs no consent.
+func (p *program) consent(ctx context.Context, plan *pipeline.Plan, ahead outlook, arg string, o runOptions, cfg pipeline.Config) error {
+	if o.yes || o.plan != "" || len(ahead.submit) == 0 {
+		return nil
+	}
+	asking := terminal(p.stdin) != nil && terminal(p.err.w) != nil && !p.onCI()
+	if !asking || arg == pipeline.StdinName {
+		return usagef("this would submit %s for %s %s, and nobody can be asked here; give --yes, or --plan FILE",
+			count(len(ahead.submit), "job"), span(ahead.money), plan.Currency)
+	}
+	part, err := ahead.part(ctx, plan)
+	if err != nil {
+		return err
+	}
+	p.err.printEstimate(part, cfg.MaxCost, time.Now())
+	question := fmt.Sprintf("submit %s for %s %s? [y/N]", count(len(ahead.submit), "job"), span(ahead.money), plan.Currency)
+	fmt.Fprintf(p.err, "\n%s", clean(question)+" ")
+	answer, _ := bufio.NewReader(p.stdin).ReadString('\n') // no answer is a no
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return fmt.Errorf("%w: nothing was submitted", pipeline.ErrInterrupted)
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wanbatch/wanbatch/internal/emulator"
+)
+
+// stage is an emulator that listens on a loopback port. It owns the goroutine
+// that serves; close ends both.
+type stage struct {
+	url    string // base URL, without a path
+	emu    *emulator.Server
+	server *http.Server
+	done   chan error
+}
+
+// openStage starts an emulator at a loopback address; port 0 takes a free one.
+func openStage(ctx context.Context, address string, opt emulator.Options) (*stage, error) {
+	if err := loopbackOnly(address); err != nil {
+		return nil, err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("start the emulator: %w", err)
+	}
+	s := &stage{url: "http://" + listener.Addr().String(), emu: emulator.New(opt), done: make(chan error, 1)}
+	s.server = &http.Server{Handler: s.emu, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	go func() { s.done <- s.server.Serve(listener) }()
+	return s, nil
+}
+
+// close stops at once: faults may keep connections open for ever.
+func (s *stage) close() error {
+	s.emu.Close()
+	err := s.server.Close()
+	if e := <-s.done; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// loopbackOnly refuses an address that other machines can reach: the emulator
+// reads local files on request.
+func loopbackOnly(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return usagef("--listen %q is not of the form 127.0.0.1:8080", address)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return usagef("--listen %s: the emulator listens on loopback only, such as 127.0.0.1:0", address)
+	}
+	return nil
+}
+
+// faultFlag adds --fault to a command.
+func faultFlag(cmd *cobra.Command, faults *[]string) {
+	cmd.Flags().StringArrayVar(faults, "fault", nil, "misbehave: `name[:5%|:n]`, always, by chance or the n-th time; \"help\" lists them")
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("fault", cobra.FixedCompletions(faultNames(), cobra.ShellCompDirectiveNoFileComp)))
+}
+
+func faultNames() []string {
+	var names []string
+	for _, f := range emulator.FaultNames() {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// parseFaults reads the values of --fault.
+func parseFaults(texts []string) ([]emulator.Fault, error) {
+	var faults []emulator.Fault
+	for _, text := range texts {
+		f, err := emulator.ParseFault(text)
+		if err != nil {
+			name, _, _ := strings.Cut(text, ":")
+			hint := "--fault help lists them"
+			if near := similar(name, faultNames()); len(near) > 0 && near[0] != name {
+				hint = "did you mean " + strings.Join(near, " or ") + "?"
+			}
+			return nil, usagef("--%v; %s", err, hint)
+		}
+		faults = append(faults, f)
+	}
+	return faults, nil
+}
+
+// asksForFaults reports whether --fault help was given.
+func asksForFaults(texts []string) bool {
+	return len(texts) > 0 && texts[0] == "help"
+}
+
+func (p *program) listFaults() {
+	for _, f := range emulator.FaultNames() {
+		p.out.line("%-23s %s", f.Name, f.About)
+	}
+}

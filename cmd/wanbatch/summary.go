@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/wanbatch/wanbatch/pipeline"
+)
+
+// shownProblems is how many jobs a summary tells one by one; the report has all.
+const shownProblems = 20
+
+// summary tells where a batch stands. problems alone is for those who want to
+// hear of nothing else.
+func (p *printer) summary(r *pipeline.Report, folder string, problemsAlone bool) {
+	if !problemsAlone {
+		t := r.Totals
+		p.line("%s: %s", r.Batch, counts(r))
+		p.labelled("billed", billed(r))
+		if t.Overruns > 0 {
+			p.labelled("overruns", count(t.Overruns, "task")+" billed above what was held for them; see the report")
+		}
+		p.labelled("videos", filepath.Join(folder, "videos"))
+		p.labelled("report", filepath.Join(folder, "report.json"))
+	}
+	p.problems(r)
+}
+
+// counts is how many jobs are in each state that some job is in.
+func counts(r *pipeline.Report) string {
+	n := map[string]int{}
+	for _, j := range r.Jobs {
+		n[j.State]++
+	}
+	var parts []string
+	for _, state := range stateNames() {
+		if n[state] > 0 || state == "done" {
+			parts = append(parts, fmt.Sprintf("%d %s", n[state], strings.ReplaceAll(state, "_", " ")))
+		}
+	}
+	return count(len(r.Jobs), "job") + ", " + strings.Join(parts, ", ")
+}
+
+func billed(r *pipeline.Report) string {
+	t := r.Totals
+	text := money(t.Billed, r.Currency) + " for " + t.BilledSeconds.String() + " s"
+	if !t.BilledMax.Equal(t.Billed) {
+		text += ", at most " + money(t.BilledMax, r.Currency)
+	}
+	return text + ", estimated " + money(t.Estimated, r.Currency)
+}
+
+// problems has one line for each job that needs attention.
+func (p *printer) problems(r *pipeline.Report) {
+	n := 0
+	for _, j := range r.Jobs {
+		if j.Error == nil {
+			continue
+		}
+		if n++; n <= shownProblems {
+			p.line("  %s %s: %s", j.ID, j.State, reason(j.Error))
+		}
+	}
+	if n > shownProblems {
+		p.line("  and %d more; the report has them all", n-shownProblems)
+	}
+}
+
+// reason is a failure in one line: what, what to do, and whether it cost money.
+func reason(f *pipeline.Failure) string {
+	charged := "whether it was charged only the provider's bill tells"
+	if f.Charged != nil {
+		charged = map[bool]string{true: "charged", false: "not charged"}[*f.Charged]
+	}
+	text := f.Message
+	if f.Code != "" {
+		text = f.Code + ": " + text
+	}
+	for _, part := range []string{charged, f.Hint} {
+		if part != "" {
+			text += "; " + part
+		}
+	}
+	return text
+}
+
+// next tells how to go on after a run of the manifest arg.
+func (p *printer) next(r *pipeline.Report, runErr error, arg string) {
+	again := "wanbatch run " + arg
+	switch {
+	case errors.Is(runErr, pipeline.ErrBudget):
+		p.labelled("continue", again+" --max-cost AMOUNT, with more than now")
+	case runErr != nil:
+		p.labelled("continue", again+", with the same flags")
+	case r.Totals.Quarantined > 0:
+		p.labelled("continue", "settle each quarantined job with its wanbatch resolve command, then "+again)
+	case r.Totals.Failed+r.Totals.Lost > 0:
+		p.labelled("continue", again+" --retry-failed submits failed and lost jobs again")
+	case !r.Complete:
+		p.labelled("continue", again+" submits the jobs that were left alone")
+	}
+}
