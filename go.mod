@@ -3,6 +3,7 @@ module github.com/wanbatch/wanbatch
 go 1.26.0
 
 require (
+	github.com/bep/imagemeta v1.0.1 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/gofrs/flock v0.13.1 // indirect
 	github.com/google/go-cmp v0.7.0 // indirect

@@ -70,6 +70,8 @@ type Config struct {
 	Speed float64
 	// Version names the program in the journal.
 	Version string
+
+	seams seams
 }
 
 func (c Config) withDefaults() Config {

@@ -54,7 +54,7 @@ type driver struct {
 // drive runs the batch until nothing is left to do or something stops it.
 func drive(ctx context.Context, f *folder, w *workers, cfg Config, open batch.Event) error {
 	d := &driver{folder: f, clock: newClock(f.core, cfg.Speed), workers: w, cfg: cfg, stop: cfg.Stop}
-	d.tell = &teller{core: f.core, cfg: cfg, cap: open.Run.Cap, running: w.plan.Manifest.Limits.Running}
+	d.tell = &teller{core: f.core, cfg: cfg, cap: open.Run.Cap, now: d.clock.now}
 	w.trouble = d.tell.trouble
 	limits := w.plan.Manifest.Limits
 	d.creates = rate.NewLimiter(rate.Limit(limits.CreatePerSecond*cfg.Speed), 1)
@@ -101,7 +101,7 @@ func (d *driver) runWorkers(ctx context.Context) error {
 }
 
 func (d *driver) fetch(ctx context.Context, e batch.Effect) batch.Observation {
-	return d.workers.fetch(ctx, d.root, e)
+	return d.workers.fetch(ctx, d.disk, e)
 }
 
 // loop is the whole run: ask the core, make its record durable, start its
@@ -165,20 +165,25 @@ func (d *driver) take(ctx context.Context, s batch.Step) error {
 		d.tell.recorded(*s.Record)
 	}
 	if s.Effect != nil {
-		d.start(*s.Effect)
+		d.start(ctx, *s.Effect)
 	}
 	return nil
 }
 
-func (d *driver) start(e batch.Effect) {
+// start hands an effect to the workers of its kind.
+func (d *driver) start(ctx context.Context, e batch.Effect) {
+	to, do := d.toLook, d.workers.look
 	switch e.Op {
 	case batch.OpCreate:
-		d.toCreate <- e
+		to, do = d.toCreate, d.workers.create
 	case batch.OpFetch:
-		d.toFetch <- e
-	default:
-		d.toLook <- e
+		to, do = d.toFetch, d.fetch
 	}
+	if d.cfg.seams.inline {
+		d.core.Observe(do(ctx, e))
+		return
+	}
+	to <- e
 }
 
 // wait blocks until an answer, the time to ask again, or a wish to stop.

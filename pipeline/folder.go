@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/disk"
 	"github.com/wanbatch/wanbatch/internal/journal"
 )
 
@@ -29,6 +30,7 @@ const lockPoll = time.Second
 type folder struct {
 	path string
 	root *os.Root
+	disk disk.Disk // what root stands for, as journal and downloads use it
 	lock *journal.Lock
 	log  *journal.Log
 	core *batch.Batch
@@ -39,7 +41,11 @@ type folder struct {
 // is true; without create, a missing journal is an error.
 func openFolder(ctx context.Context, path string, core *batch.Batch, create bool, cfg Config) (*folder, error) {
 	if create {
-		if err := os.MkdirAll(filepath.Join(path, videosName), 0o777); err != nil {
+		err := disk.MakeFolder(path, 0o777)
+		if err == nil {
+			err = os.MkdirAll(filepath.Join(path, videosName), 0o777)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("make batch folder: %w", err)
 		}
 	}
@@ -47,7 +53,7 @@ func openFolder(ctx context.Context, path string, core *batch.Batch, create bool
 	if err != nil {
 		return nil, fmt.Errorf("open batch folder: %w", err)
 	}
-	f := &folder{path: path, root: root, core: core}
+	f := &folder{path: path, root: root, disk: cfg.seams.on(root), core: core}
 	if f.lock, err = take(ctx, cfg, filepath.Join(path, lockName), path, "batch "+path, nil); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -58,10 +64,9 @@ func openFolder(ctx context.Context, path string, core *batch.Batch, create bool
 }
 
 func (f *folder) replay(create bool) error {
-	disk := journal.Dir(f.root)
-	log, err := journal.Open(disk, journalName, replayInto(f.core))
+	log, err := journal.Open(f.disk, journalName, replayInto(f.core))
 	if create && errors.Is(err, fs.ErrNotExist) {
-		log, err = journal.Create(disk, journalName)
+		log, err = journal.Create(f.disk, journalName)
 	}
 	if err != nil {
 		return fmt.Errorf("batch %s: %w", f.path, err)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/wanbatch/wanbatch/internal/batch"
 	"github.com/wanbatch/wanbatch/internal/dashscope"
+	"github.com/wanbatch/wanbatch/internal/fetch"
+	"github.com/wanbatch/wanbatch/internal/disk"
 	"github.com/wanbatch/wanbatch/internal/journal"
 )
 
@@ -41,7 +43,7 @@ func resolveEndpoint(p *Plan, cfg Config) (endpoint, error) {
 	}
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
-		return endpoint{}, fmt.Errorf("%w: endpoint %q is not of the form https://host[:port]", ErrUsage, redactURL(base))
+		return endpoint{}, fmt.Errorf("%w: endpoint %q is not of the form https://host[:port]", ErrUsage, fetch.Redact(base))
 	}
 	e := endpoint{base: base, origin: u.Scheme + "://" + strings.ToLower(u.Host), loopback: isLoopback(u.Hostname())}
 	if u.Scheme == "http" && !e.loopback {
@@ -52,13 +54,6 @@ func resolveEndpoint(p *Plan, cfg Config) (endpoint, error) {
 			ErrUsage, e.origin, region, lane.Region)
 	}
 	return e, nil
-}
-
-func redactURL(raw string) string {
-	if i := strings.IndexAny(raw, "?#"); i >= 0 {
-		raw = raw[:i]
-	}
-	return raw
 }
 
 func isLoopback(host string) bool {
@@ -78,7 +73,7 @@ type laneHold struct {
 // holdLane takes the lane for the batch in folder.
 func holdLane(ctx context.Context, cfg Config, e endpoint, key dashscope.Secret, f *folder) (*laneHold, error) {
 	dir := filepath.Join(cfg.State, "lanes")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := disk.MakeFolder(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of lane locks: %w", err)
 	}
 	begin := f.core.Begin()

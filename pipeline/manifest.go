@@ -81,8 +81,10 @@ type Pair struct {
 	Mode   Mode              `yaml:"mode"`   // overrides the manifest's; "" when not given
 	Labels map[string]string `yaml:"labels"` // override the manifest's, label by label
 
-	Line int `yaml:"-"` // of the pair in the manifest's file, from 1; 0 for a pair built in code
+	Line int `yaml:"-"` // of the pair in the file that lists it, from 1; 0 for a pair built in code
 
+	from             source   // where it was listed
+	index            int32    // there, from 0
 	column           int32    // with Line
 	id, image, video position // of the values; zero when not in a file
 }

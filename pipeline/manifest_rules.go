@@ -33,6 +33,7 @@ func (m *Manifest) complete() {
 	m.Output.File = norm.NFC.String(m.Output.File)
 	for i := range m.Pairs {
 		p := &m.Pairs[i]
+		p.index = int32(i)
 		if p.ID == "" && p.id == (position{}) && p.Image != "" && p.Video != "" {
 			p.ID = derivedID(p.Image, p.Video)
 		}
@@ -267,6 +268,20 @@ func urlProblem(media string) (problem, hint string) {
 		return "the URL names no file", ""
 	}
 	return "", ""
+}
+
+// source is one of the places where a manifest's pairs are listed.
+type source uint8
+
+const (
+	fromPairs  source = iota // in the manifest itself, or in code
+	fromMatrix               // every image with every video
+	fromRows                 // the file that pairs_from names
+)
+
+// path is how problems name a value of the pair: "pairs[3].image".
+func (p *Pair) path(field string) string {
+	return fmt.Sprintf("pairs[%d].%s", p.index, field)
 }
 
 // place is where a problem of the pair as a whole is shown.

@@ -87,8 +87,11 @@ func NewPlan(ctx context.Context, m *Manifest, opts PlanOptions) (*Plan, error) 
 	if p.Manifest.Name == "" {
 		found.add(position{}, "the batch's output folder is named after it", "name is missing")
 	}
-	files, err := inspectFiles(ctx, &p.Manifest, opts)
-	if err != nil {
+	files := newFileSet(&p.Manifest)
+	for i := range p.Manifest.Pairs {
+		files.add(&p.Manifest.Pairs[i])
+	}
+	if err := files.inspect(ctx, opts); err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
 	files.report(found, p.warnings)
@@ -105,6 +108,25 @@ func NewPlan(ctx context.Context, m *Manifest, opts PlanOptions) (*Plan, error) 
 	}
 	p.warn()
 	return p, nil
+}
+
+// warn gathers what is odd about the plan.
+func (p *Plan) warn() {
+	seen := map[string]string{}
+	unknown := 0
+	for i := range p.jobs {
+		j := &p.jobs[i]
+		if first, twice := seen[j.Key]; twice {
+			p.warnings.add("repeated", fmt.Sprintf("%s is the same work as %s and would be paid again", j.ID, first))
+		} else {
+			seen[j.Key] = j.ID
+		}
+		if !j.Length.Valid {
+			unknown++
+		}
+		p.warnJob(j)
+	}
+	p.warnWhole(unknown)
 }
 
 // job resolves one pair. Its files have been inspected and found good.

@@ -37,7 +37,7 @@ type file struct {
 	name    string // as the manifest writes it
 	video   bool
 	where   position // of its first use
-	pair    int      // that uses it first
+	path    string   // of its first use, as problems name it: "pairs[3].image"
 	more    int      // further pairs that use it
 	digest  string   // SHA-256 of its bytes
 	length  decimal.NullDecimal
@@ -53,32 +53,37 @@ type fileSet struct {
 	byPath   map[string]*file
 }
 
-// inspectFiles reads every local file of the manifest, several at once. Only the
+func newFileSet(m *Manifest) *fileSet {
+	return &fileSet{manifest: m, byPath: map[string]*file{}}
+}
+
+// inspect reads every local file that was noted, several at once. Only the
 // context's error is returned; all else is a problem of a file.
-func inspectFiles(ctx context.Context, m *Manifest, opts PlanOptions) (*fileSet, error) {
-	set := &fileSet{manifest: m, byPath: map[string]*file{}}
-	for i, p := range m.Pairs {
-		set.use(p.Image, false, i, p.image.or(p.place()))
-		set.use(p.Video, true, i, p.video.or(p.place()))
-	}
+func (s *fileSet) inspect(ctx context.Context, opts PlanOptions) error {
 	readers := opts.Readers
 	if readers <= 0 {
 		readers = min(runtime.NumCPU(), 8)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
-	for _, f := range set.files {
-		group.Go(func() error { return f.inspect(ctx, m.resolve(f.name)) })
+	for _, f := range s.files {
+		group.Go(func() error { return f.inspect(ctx, s.manifest.resolve(f.name)) })
 	}
-	return set, group.Wait()
+	return group.Wait()
+}
+
+// add notes the media of one pair.
+func (s *fileSet) add(p *Pair) {
+	s.use(p, p.Image, false)
+	s.use(p, p.Video, true)
 }
 
 // use notes that a pair uses a medium. Remote ones, and text that is no path to a
 // medium, are none of our business.
-func (s *fileSet) use(name string, video bool, pair int, where position) {
-	extensions := imageExtensions()
+func (s *fileSet) use(p *Pair, name string, video bool) {
+	role, where, extensions := "image", p.image, imageExtensions()
 	if video {
-		extensions = videoExtensions()
+		role, where, extensions = "video", p.video, videoExtensions()
 	}
 	if problem, _ := mediaProblem(name, extensions); problem != "" || isRemote(name) {
 		return
@@ -88,7 +93,7 @@ func (s *fileSet) use(name string, video bool, pair int, where position) {
 		f.more++
 		return
 	}
-	f := &file{name: name, video: video, where: where, pair: pair}
+	f := &file{name: name, video: video, where: where.or(p.place()), path: p.path(role)}
 	s.byPath[path] = f
 	s.files = append(s.files, f)
 }
@@ -112,10 +117,7 @@ func (s *fileSet) identity(name string) string {
 // report turns what was found into problems, each at the first use of its file.
 func (s *fileSet) report(found *problems, warned warnings) {
 	for _, f := range s.files {
-		role, also := "image", ""
-		if f.video {
-			role = "video"
-		}
+		also := ""
 		switch {
 		case f.more == 1:
 			also = " (used by another pair too)"
@@ -123,7 +125,7 @@ func (s *fileSet) report(found *problems, warned warnings) {
 			also = fmt.Sprintf(" (used by %d other pairs too)", f.more)
 		}
 		if f.problem != "" {
-			found.addNew(f.where, f.hint, "pairs[%d].%s: %s %s%s", f.pair, role, shown(f.name), f.problem, also)
+			found.addNew(f.where, f.hint, "%s: %s %s%s", f.path, shown(f.name), f.problem, also)
 		}
 		if f.warning != "" {
 			warned.add(f.warning[:strings.IndexByte(f.warning, ' ')], shown(f.name)+" "+f.warning)

@@ -41,25 +41,18 @@ func (p *Plan) Warnings() []string {
 	return sentences
 }
 
-// warn looks for what is odd about the whole plan.
-func (p *Plan) warn() {
-	seen := map[string]string{}
-	unknown := 0
-	for _, j := range p.jobs {
-		if first, twice := seen[j.Key]; twice {
-			p.warnings.add("repeated", fmt.Sprintf("%s is the same work as %s and would be paid again", j.ID, first))
-		} else {
-			seen[j.Key] = j.ID
-		}
-		if !j.Length.Valid {
-			unknown++
-		}
-		p.warnExtension(j.ID, j.Image, imageExtensions())
-		p.warnExtension(j.ID, j.Video, videoExtensions())
-	}
+// warnJob looks for what is odd about one job by itself.
+func (p *Plan) warnJob(j *Job) {
+	p.warnExtension(j.ID, j.Image, imageExtensions())
+	p.warnExtension(j.ID, j.Video, videoExtensions())
+}
+
+// warnWhole looks for what is odd about the whole plan, of whose jobs so many have
+// no known length.
+func (p *Plan) warnWhole(unknown int) {
 	if unknown > 0 {
 		p.warnings.add("unknown", fmt.Sprintf("the length of %d of %d videos is not known; 2 to 30 s are estimated and 30 s reserved for each",
-			unknown, len(p.jobs)))
+			unknown, p.Len()))
 	}
 	p.warnBudget()
 	p.warnLimits()

@@ -38,27 +38,38 @@ func Run(ctx context.Context, p *Plan, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	core := batch.New(batchSettings(p, cfg), []batch.LaneSettings{laneSettings(p)})
+	return inFolder(ctx, filepath.Join(cfg.Output, p.Manifest.Name), core, true, cfg, func(locking context.Context, f *folder) error {
+		if err := enter(f, p, cfg); err != nil {
+			return err
+		}
+		return work(ctx, locking, f, p, cfg, target)
+	})
+}
+
+// inFolder takes a batch folder, does something in it, and writes the report.
+// The context that do is given ends when the caller wants to stop: it bounds
+// the waiting for locks.
+func inFolder(ctx context.Context, path string, core *batch.Batch, create bool, cfg Config,
+	do func(locking context.Context, f *folder) error,
+) (*Report, error) {
 	locking, stopLocking := untilStopped(ctx, cfg.Stop)
 	defer stopLocking()
-	f, err := openFolder(locking, filepath.Join(cfg.Output, p.Manifest.Name), core, true, cfg)
+	f, err := openFolder(locking, path, core, create, cfg)
 	if err != nil {
 		return nil, err
 	}
-	runErr := runIn(ctx, locking, f, p, cfg, target)
+	done := do(locking, f)
 	var report *Report
-	if !errors.Is(runErr, journal.ErrDead) {
+	if !errors.Is(done, journal.ErrDead) {
 		report, err = writeReports(f)
-		runErr = errors.Join(runErr, err)
+		done = errors.Join(done, err)
 	}
-	return report, errors.Join(runErr, f.close())
+	return report, errors.Join(done, f.close())
 }
 
-// runIn runs the batch in an open folder. locking ends when the run is told to
-// stop while it still waits for its lane.
-func runIn(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target endpoint) error {
-	if err := enter(f, p, cfg); err != nil {
-		return err
-	}
+// work drives the batch of an open folder on its lane, as far as its core means
+// to go: an ordinary run and one that cancels differ in nothing else.
+func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target endpoint) error {
 	if v := f.core.View(); v.Left-v.Unselected == 0 {
 		return nil // everything is at rest: no key is needed, nothing is asked
 	}

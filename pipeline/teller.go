@@ -16,7 +16,7 @@ type teller struct {
 	core    *batch.Batch
 	cfg     Config
 	cap     decimal.NullDecimal
-	running int
+	now     func() time.Time // core time
 
 	mu       sync.Mutex // serialises OnEvent, guards progress
 	progress Progress
@@ -31,7 +31,7 @@ func (t *teller) send(e Event) {
 
 // trouble tells of a call that went wrong. The message is free of secrets.
 func (t *teller) trouble(op, job, message string) {
-	t.send(Event{Time: time.Now().UTC(), Kind: "trouble", Job: job, By: op, Message: message})
+	t.send(Event{Time: t.now(), Kind: "trouble", Job: job, By: op, Message: message})
 }
 
 func (t *teller) started(open batch.Event, w *workers) {

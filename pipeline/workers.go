@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/wanbatch/wanbatch/internal/batch"
 	"github.com/wanbatch/wanbatch/internal/dashscope"
+	"github.com/wanbatch/wanbatch/internal/disk"
 	"github.com/wanbatch/wanbatch/internal/fetch"
 )
 
@@ -53,7 +53,7 @@ func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*worke
 	}
 	w := &workers{
 		plan: p, client: client, key: key,
-		fetcher: fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy}),
+		fetcher: fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy, Transport: cfg.seams.results}),
 		queries: rate.NewLimiter(rate.Limit(p.Manifest.Limits.QueryPerSecond*cfg.Speed), 1),
 		jobs:    make(map[string]Job, p.Len()),
 		files:   make(map[string]string),
@@ -215,7 +215,7 @@ func (w *workers) cancel(ctx context.Context, id string) (batch.Observation, err
 
 // fetch brings a result into the batch folder. It uses the URL that it holds, or
 // asks for it.
-func (w *workers) fetch(ctx context.Context, root *os.Root, e batch.Effect) batch.Observation {
+func (w *workers) fetch(ctx context.Context, on disk.Disk, e batch.Effect) batch.Observation {
 	name := videosName + "/" + w.files[e.Job]
 	o := batch.Observation{Effect: e, Result: batch.Failed, Class: batch.ClassRetry}
 	address, err := w.address(ctx, e.Task)
@@ -229,7 +229,7 @@ func (w *workers) fetch(ctx context.Context, root *os.Root, e batch.Effect) batc
 		w.trouble("fetch", e.Job, err.Error())
 		return o
 	}
-	file, err := w.fetcher.Fetch(ctx, root, name, address, nil)
+	file, err := w.fetcher.Fetch(ctx, on, name, address, nil)
 	switch {
 	case err == nil:
 		w.drop(e.Task)

@@ -10,6 +10,8 @@
 //	wanbatch status   MANIFEST|DIR       what the journal says; no network
 //	wanbatch report   MANIFEST|DIR       write report.json and report.csv again from the journal
 //	wanbatch resolve  MANIFEST|DIR JOB   settle a quarantined job: --adopt TASK, --resubmit or --abandon
+//	wanbatch cancel   MANIFEST|DIR       cancel the tasks that still wait at the provider; spends nothing
+//	wanbatch audit    MANIFEST|DIR       prove journal, report and videos; no network
 //	wanbatch rehearse MANIFEST           the whole run against the built-in emulator, on a fast clock
 //	wanbatch emulator                    serve the emulator on a loopback port
 //	wanbatch version | completion | help
@@ -31,13 +33,14 @@
 // Results go to standard output, everything else to standard error. On a
 // terminal run shows one live line; elsewhere, or with -v or --log-format, one
 // log line per step. run --json prints the report as one document at the end,
-// run --events one JSON line per step. NO_COLOR, TERM=dumb and CI are honoured.
+// run --events one JSON line per step. NO_COLOR, TERM=dumb and CI are respected.
 //
 // # Interrupting
 //
 // The first Ctrl-C or SIGTERM stops creating, finishes downloads that are under
 // way and tells how to continue; the second leaves at once. Neither cancels paid
-// work at the provider, and neither loses any: running again continues.
+// work at the provider, and neither loses any: running again continues. What only
+// waits there is canceled, for free, by wanbatch cancel.
 //
 // # Environment
 //

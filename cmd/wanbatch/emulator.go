@@ -25,9 +25,9 @@ func (p *program) emulatorCommand() *cobra.Command {
 		Long: "Serves an emulator of the provider until Ctrl-C or SIGTERM. The first line of\n" +
 			"standard output is its base URL; give it to run --endpoint, or to any client in\n" +
 			"DASHSCOPE_HTTP_BASE_URL. GET /__meter below it counts tasks, seconds and calls.\n\n" +
-			"Only run times are shortened: rate limits, time stamps and lives of 24 h stay real.\n" +
-			"Inputs are fetched from any address, and local files are read when a client on this\n" +
-			"machine names them: that is why it listens on loopback only.\n\n" +
+			"Only run times are shortened: rate limits, time stamps and lives of 24 h stay\n" +
+			"real. Inputs are fetched from any address, and local files are read when a\n" +
+			"client on this machine names them: that is why it listens on loopback only.\n\n" +
 			"Exits 0 when told to stop, 2 for usage, 1 if it cannot listen.",
 		Example: "  wanbatch emulator --listen 127.0.0.1:8080 --fault lost-reply:5%",
 		Args:    takes(),

@@ -61,27 +61,25 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// endpoint is where calls go if not to the region's own host, and who said so;
-// both empty if nobody did.
-func (p *program) endpoint(flag string, lane pipeline.Lane) (base, origin string) {
-	switch {
-	case flag != "":
-		return flag, "--endpoint"
-	case p.getenv(endpointVariable) != "":
-		return p.getenv(endpointVariable), endpointVariable
-	case lane.Endpoint != "":
-		return lane.Endpoint, "the manifest's lane.endpoint"
+// endpoint is where calls go if not to the region's own host, "" if nobody named
+// another one. Whoever did is told, without what may be secret in a URL.
+func (p *program) endpoint(flag string, lane pipeline.Lane) (string, error) {
+	for _, source := range []struct{ base, name string }{
+		{flag, "--endpoint"},
+		{p.getenv(endpointVariable), endpointVariable},
+		{lane.Endpoint, "the manifest's lane.endpoint"},
+	} {
+		if source.base == "" {
+			continue
+		}
+		u, err := url.Parse(source.base)
+		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" {
+			return "", usagef("%s is not of the form https://host[:port], without user or query", source.name)
+		}
+		p.err.line("endpoint: %s://%s, from %s", u.Scheme, u.Host, source.name)
+		return source.base, nil
 	}
-	return "", ""
-}
-
-// hostOf is the part of a URL that may be shown.
-func hostOf(base string) string {
-	u, err := url.Parse(base)
-	if err != nil {
-		return "(not a URL)"
-	}
-	return u.Scheme + "://" + u.Host
+	return "", nil
 }
 
 // stateFolder is this user's folder for the locks of lanes, by the custom of the

@@ -25,10 +25,11 @@ func (p *program) estimateCommand() *cobra.Command {
 	var o estimateOptions
 	cmd := &cobra.Command{
 		Use:   "estimate MANIFEST",
-		Short: "jobs, seconds, money and wall-clock time; spends nothing, needs no key",
+		Short: "jobs, seconds, money, wall-clock time; spends nothing",
 		Long: "Tells what a manifest is likely to take: seconds of output, money at list price\n" +
-			"(before free quota, discounts and tax), and time on a lane that nobody else uses.\n" +
-			"--save writes the plan as a document that can be reviewed and given to run --plan.\n\n" +
+			"(before free quota, discounts and tax), and time on a lane that nobody else\n" +
+			"uses. --save writes the plan as a document that can be reviewed and given to\n" +
+			"run --plan.\n\n" +
 			"Exits 0, or 2 if the manifest or a file it names is not good.",
 		Example: "  wanbatch estimate spring.yaml --save plan.json",
 		Args:    takes("MANIFEST"),
@@ -111,12 +112,12 @@ func (p *printer) printEstimate(plan *pipeline.Plan, limit decimal.NullDecimal, 
 	p.table(append(rows, []string{"total", strconv.Itoa(e.Jobs), span(e.Seconds), span(e.Money)}))
 	p.line("")
 
-	p.labelled("time", shortRange(e.WallClock)+fmt.Sprintf(", %d running at once", m.Limits.Running))
+	p.labeled("time", shortRange(e.WallClock)+fmt.Sprintf(", %d running at once", m.Limits.Running))
 	earliest, latest := e.Finish(now)
-	p.labelled("finish", dates(earliest.Local(), latest.Local())+" if it starts now and nobody else uses the lane")
-	p.labelled("cap", capText(m, limit, e.Currency))
-	p.labelled("prices", e.Prices.Date+": "+e.Prices.Source+"; before free quota, discounts and tax")
-	p.labelled("assumed", assumed(e.Settings))
+	p.labeled("finish", dates(earliest.Local(), latest.Local())+" if it starts now and nobody else uses the lane")
+	p.labeled("cap", capText(m, limit, e.Currency))
+	p.labeled("prices", e.Prices.Date+": "+e.Prices.Source+"; before free quota, discounts and tax")
+	p.labeled("assumed", assumed(e.Settings))
 }
 
 func capText(m *pipeline.Manifest, limit decimal.NullDecimal, currency string) string {
@@ -134,6 +135,6 @@ func assumed(s pipeline.EstimateSettings) string {
 	l := s.Limits
 	return fmt.Sprintf("running %d, queue_ahead %d, create_per_second %g, query_per_second %g, poll_min %s, poll_max %s, "+
 		"settle %s, task_life %s, burst_wait %s, tries %d, exclusive %s, watermark %t, check_image %t",
-		l.Running, l.QueueAhead, l.CreatePerSecond, l.QueryPerSecond, short(l.PollMin), short(l.PollMax),
-		short(l.Settle), short(l.TaskLife), short(l.BurstWait), l.Tries, s.Exclusive, s.Watermark, s.CheckImage)
+		l.Running, l.QueueAhead, l.CreatePerSecond, l.QueryPerSecond, plain(l.PollMin), plain(l.PollMax),
+		plain(l.Settle), plain(l.TaskLife), plain(l.BurstWait), l.Tries, s.Exclusive, s.Watermark, s.CheckImage)
 }

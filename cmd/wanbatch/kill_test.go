@@ -13,11 +13,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/wanbatch/wanbatch/pipeline"
 )
 
 var kills = flag.Int("kills", 30, "cycles of TestKill")
@@ -136,10 +139,10 @@ func (r *killRig) journalKinds(name string) []string {
 	return kinds
 }
 
-// killAt starts a run and kills it when its journal holds n records, or a little
+// kill starts a run and kills it as soon as its journal says so, or a little
 // later. It returns the kind of the last record that the killed run left, "" if
 // it finished first.
-func (r *killRig) killAt(manifest, name string, n int, after time.Duration) string {
+func (r *killRig) kill(manifest, name string, now func(kinds []string) bool, after time.Duration) string {
 	r.t.Helper()
 	cmd := r.command(manifest)
 	cmd.Stdout, cmd.Stderr = io.Discard, io.Discard
@@ -148,11 +151,11 @@ func (r *killRig) killAt(manifest, name string, n int, after time.Duration) stri
 	}
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
-	for len(r.journalKinds(name)) < n {
+	for !now(r.journalKinds(name)) {
 		select {
 		case <-ended:
 			return ""
-		case <-time.After(time.Millisecond):
+		case <-time.After(500 * time.Microsecond):
 		}
 	}
 	select {
@@ -166,10 +169,38 @@ func (r *killRig) killAt(manifest, name string, n int, after time.Duration) stri
 	return kinds[len(kinds)-1]
 }
 
+// moments counts after which kind of record runs were killed.
+type moments struct {
+	mu     sync.Mutex
+	killed map[string]int
+}
+
+func (m *moments) count(kind string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.killed[kind]++
+}
+
+// rarest is the kind, of those asked for, after which the fewest runs were killed.
+func (m *moments) rarest(kinds []string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	best := kinds[0]
+	for _, k := range kinds {
+		if m.killed[k] < m.killed[best] {
+			best = k
+		}
+	}
+	return best
+}
+
 type killMeter struct {
-	NeverFetched int `json:"never_fetched"`
-	Idempotency  int `json:"idempotency_headers"`
-	Tasks        []struct {
+	BilledSeconds string         `json:"billed_seconds"`
+	Requests      map[string]int `json:"requests"`
+	OverLimit     map[string]int `json:"over_limit"`
+	NeverFetched  int            `json:"never_fetched"`
+	Idempotency   int            `json:"idempotency_headers"`
+	Tasks         []struct {
 		Image  string `json:"image_url"`
 		Status string `json:"status"`
 	} `json:"tasks"`
@@ -225,7 +256,9 @@ func (r *killRig) check(name string, jobs, code int, exclusive bool, output stri
 }
 
 // cycles kills and finishes batches i, i+step, ... on one provider of its own.
-func (r *killRig) cycles(first, step int, exclusive bool, flags []string, count func(moment string)) {
+// Most kills aim at a kind of record that was rare so far, the others at a
+// random length of the journal.
+func (r *killRig) cycles(first, step int, exclusive bool, flags, aims []string, m *moments) {
 	dice := rand.New(rand.NewPCG(uint64(first), 7))
 	for i := first; i < *kills; i += step {
 		if r.stop == nil {
@@ -233,10 +266,14 @@ func (r *killRig) cycles(first, step int, exclusive bool, flags []string, count 
 		}
 		name := fmt.Sprintf("batch-%d", i)
 		manifest := r.manifest(name, 3, exclusive)
-		n := 0
 		for range 1 + dice.IntN(3) {
-			n += 1 + dice.IntN(9)
-			count(r.killAt(manifest, name, n, time.Duration(dice.IntN(3)*dice.IntN(20))*time.Millisecond))
+			before := len(r.journalKinds(name))
+			aim, n := m.rarest(aims), before+1+dice.IntN(9)
+			now := func(kinds []string) bool { return len(kinds) > before && slices.Contains(kinds[before:], aim) }
+			if dice.IntN(3) == 0 {
+				now = func(kinds []string) bool { return len(kinds) >= n }
+			}
+			m.count(r.kill(manifest, name, now, time.Duration(dice.IntN(3)*dice.IntN(20))*time.Millisecond/2))
 		}
 		code, output := r.finish(manifest)
 		r.check(name, 3, code, exclusive, output)
@@ -247,7 +284,7 @@ func (r *killRig) cycles(first, step int, exclusive bool, flags []string, count 
 	}
 }
 
-// TestKill kills the real program at moments that cover every kind of journal
+// TestKill kills the real program at moments that cover the kinds of journal
 // record, also while it recovers, and holds the end against the meter of a
 // provider that survives: one live task per pair, every video there and whole.
 // On a shared lane a pair may also end quarantined.
@@ -260,27 +297,75 @@ func TestKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var mu sync.Mutex
-	moments := make(map[string]int)
-	count := func(moment string) {
-		mu.Lock()
-		defer mu.Unlock()
-		moments[moment]++
-	}
-	faults := []string{"--speed", "400", "--fault", "lost-reply:25%", "--fault", "lost-request:15%", "--fault", "failed-algo:10%"}
+	calm := []string{"--speed", "400"}
+	rough := []string{"--speed", "200", "--fault", "lost-reply:25%", "--fault", "lost-request:25%", "--fault", "failed-algo:20%"}
+	common := []string{"begun", "planned", "opened", "intended", "accepted", "running", "ended", "stored"}
+	troubled := append([]string{"unanswered", "absent", "adopted", "again"}, common...)
+	m := &moments{killed: make(map[string]int)}
 	t.Run("cycles", func(t *testing.T) {
-		for w, flags := range [][]string{{"--speed", "400"}, faults, faults} {
+		for w, c := range []struct {
+			exclusive   bool
+			flags, aims []string
+		}{
+			{true, calm, common},
+			{true, rough, troubled},
+			{false, rough, []string{"quarantined", "foreign", "unanswered", "intended", "closed"}},
+		} {
 			t.Run(fmt.Sprint(w), func(t *testing.T) {
 				t.Parallel()
 				r := &killRig{t: t, binary: binary, media: media, dir: t.TempDir()}
-				r.cycles(w, 3, w != 2, flags, count)
+				r.cycles(w, 3, c.exclusive, slices.Clip(c.flags), c.aims, m)
 			})
 		}
 	})
-	t.Logf("%d cycles, killed after: %v", *kills, moments)
-	for _, kind := range []string{"planned", "opened", "intended", "accepted", "ended", "stored"} {
-		if moments[kind] == 0 && *kills >= 30 {
+	t.Logf("%d cycles, killed after: %v", *kills, m.killed)
+	for _, kind := range []string{"opened", "intended", "accepted", "unanswered", "ended", "stored"} {
+		if m.killed[kind] == 0 && *kills >= 30 {
 			t.Errorf("no run was killed after a record %q", kind)
 		}
+	}
+}
+
+// TestFiftyPairs runs a batch of a working size against a provider in another
+// process and compares the bill with the meter.
+func TestFiftyPairs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs for half a minute")
+	}
+	t.Parallel()
+	media, err := filepath.Abs("../../manifests/media")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &killRig{t: t, binary: buildBinary(t), media: media, dir: t.TempDir()}
+	r.startEmulator("--speed", "400", "--seed", "1")
+	defer r.stop()
+	manifest := r.manifest("fifty", 50, true)
+	code, output := r.finish(manifest)
+	r.check("fifty", 50, code, true, output)
+	m := r.meter()
+	if len(m.Tasks) != 50 || m.Requests["create"] != 50 {
+		t.Errorf("%d tasks, requests %v", len(m.Tasks), m.Requests)
+	}
+	for kind, n := range m.OverLimit {
+		if n > 0 {
+			t.Errorf("%d %s calls over the limit", n, kind)
+		}
+	}
+	report, err := pipeline.Status(filepath.Join(r.dir, "out", "fifty"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Totals.BilledSeconds.String() != m.BilledSeconds {
+		t.Errorf("the report bills %s s, the meter %s s", report.Totals.BilledSeconds, m.BilledSeconds)
+	}
+	for _, j := range report.Jobs {
+		if j.File == nil || j.Usage == nil || !j.File.Duration.Equal(j.Usage.VideoDuration) {
+			t.Errorf("%s: file %v, usage %v", j.ID, j.File, j.Usage)
+		}
+	}
+	t.Logf("requests: %v", m.Requests)
+	if again, output := r.finish(manifest); again != 0 || r.meter().Requests["create"] != 50 {
+		t.Errorf("run again: exit %d, requests %v\n%s", again, r.meter().Requests, output)
 	}
 }

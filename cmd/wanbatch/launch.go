@@ -13,15 +13,24 @@ import (
 // launch runs a plan and lets people see it: a live line on a terminal, log lines
 // elsewhere, problems in any case. It listens to Ctrl-C and SIGTERM meanwhile.
 func (p *program) launch(ctx context.Context, plan *pipeline.Plan, cfg pipeline.Config, v voice, events bool) (*pipeline.Report, error) {
+	return p.attend(ctx, cfg, v, events, func(ctx context.Context, cfg pipeline.Config) (*pipeline.Report, error) {
+		return pipeline.Run(ctx, plan, cfg)
+	})
+}
+
+// attend is launch for whatever works on a batch.
+func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, events bool,
+	do func(context.Context, pipeline.Config) (*pipeline.Report, error),
+) (*pipeline.Report, error) {
 	screen := io.Writer(p.err)
 	update := func(pipeline.Progress) {}
 	tty := terminal(p.err.w)
-	log := v.logger(screen, tty != nil && p.wantsColor(v))
+	log := v.logger(screen, tty != nil && p.wantsColor(v), false)
 	if tty != nil && p.wantsLive(v) {
 		line := newLive(p.err, widthOf(tty), max(cfg.Speed, 1))
 		defer line.close()
 		screen, update = line, line.show
-		log = v.logger(screen, p.wantsColor(v)).Level(zerolog.WarnLevel)
+		log = v.logger(screen, p.wantsColor(v), true).Level(zerolog.WarnLevel)
 	}
 	log = log.Level(max(log.GetLevel(), v.level()))
 
@@ -38,7 +47,7 @@ func (p *program) launch(ctx context.Context, plan *pipeline.Plan, cfg pipeline.
 		update(e.Progress)
 		tell(log, e)
 	}
-	return pipeline.Run(ctx, plan, cfg)
+	return do(ctx, cfg)
 }
 
 // wantsLive reports whether a terminal gets the live line.

@@ -93,7 +93,7 @@ func (l *live) draw() {
 // so many columns. The less room, the fewer words.
 func liveLine(p pipeline.Progress, since time.Duration, room int) string {
 	done := fmt.Sprintf("%d/%d done", p.States["done"], p.Jobs)
-	long, brief := states(p), briefStates(p)
+	long, brief, wrong := states(p), moving(p)+bad(p), bad(p)
 	task, age := watched(p, since)
 	cash := cashOf(p)
 	left := ""
@@ -105,8 +105,8 @@ func liveLine(p pipeline.Progress, since time.Duration, room int) string {
 		{done + long, task, cash, left},
 		{done + brief, task, cash, left},
 		{done + brief, age, cash, left},
-		{done + brief, cash, left},
-		{done + brief, cash},
+		{done + wrong, cash, left},
+		{done + wrong, cash},
 	} {
 		line = clean(strings.Join(present(parts), "  "))
 		if columns(line) <= room {
@@ -127,24 +127,24 @@ func states(p pipeline.Progress) string {
 	return b.String()
 }
 
-// briefStates sums up what waits and what went wrong.
-func briefStates(p pipeline.Progress) string {
+// moving sums up what runs and what waits.
+func moving(p pipeline.Progress) string {
 	s := p.States
-	var b strings.Builder
-	for _, part := range []struct {
-		n    int
-		name string
-	}{
-		{s["running"], "run"},
-		{s["pending"] + s["submitting"] + s["in_doubt"] + s["queued"] + s["fetching"], "wait"},
-		{s["failed"] + s["lost"], "failed"},
-		{s["quarantined"], "held back"},
-	} {
-		if part.n > 0 {
-			fmt.Fprintf(&b, " %d %s", part.n, part.name)
-		}
+	return some(s["running"], "run") +
+		some(s["pending"]+s["submitting"]+s["in_doubt"]+s["queued"]+s["fetching"], "wait")
+}
+
+// bad sums up what went wrong.
+func bad(p pipeline.Progress) string {
+	s := p.States
+	return some(s["failed"]+s["lost"], "failed") + some(s["quarantined"], "quarantined")
+}
+
+func some(n int, what string) string {
+	if n == 0 {
+		return ""
 	}
-	return b.String()
+	return fmt.Sprintf(" %d %s", n, what)
 }
 
 // watched tells of the task that runs longest, with and without its name.
@@ -162,11 +162,12 @@ func watched(p pipeline.Progress, since time.Duration) (task, age string) {
 	return cut(clean(oldest.Job), 24) + " " + age, age
 }
 
-// cashOf is the batch's money, rounded to cents.
+// cashOf is the batch's money, rounded to cents: billed, held, and the cap if
+// there is one.
 func cashOf(p pipeline.Progress) string {
 	text := "billed " + p.Spent.Round(2).String() + " held " + p.Held.Round(2).String()
 	if p.Cap.Valid {
-		text += " cap " + p.Cap.Decimal.Round(2).String()
+		text += "/" + p.Cap.Decimal.Round(2).String()
 	}
 	return text + " " + p.Currency
 }

@@ -20,7 +20,7 @@ type voice struct {
 func (v *voice) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&v.quiet, "quiet", "q", false, "tell of problems only")
 	cmd.Flags().BoolVarP(&v.verbose, "verbose", "v", false, "log every step, also on a terminal")
-	cmd.Flags().BoolVar(&v.noColor, "no-color", false, "no colour in log lines (also: NO_COLOR)")
+	cmd.Flags().BoolVar(&v.noColor, "no-color", false, "no color in log lines (also: NO_COLOR)")
 	cmd.Flags().StringVar(&v.format, "log-format", "", "log every step as `console|json` lines")
 	cmd.MarkFlagsMutuallyExclusive("quiet", "verbose")
 }
@@ -32,19 +32,24 @@ func (v *voice) check() error {
 	return nil
 }
 
-// logger writes to w in the chosen form.
-func (v *voice) logger(w io.Writer, color bool) zerolog.Logger {
-	if v.format != "json" {
-		var hidden []string
-		if !v.verbose {
-			hidden = []string{"request"}
-		}
-		w = zerolog.ConsoleWriter{
-			FieldsExclude: hidden, Out: w, NoColor: !color, TimeFormat: time.TimeOnly, TimeLocation: time.Local,
-			FieldsOrder: []string{"job", "task", "billed", "currency", "seconds", "file", "bytes"},
-		}
+// logger writes to w in the chosen form. What a reader of lines has no use for is
+// left to JSON and -v; above a live line only the problem itself is told, because
+// the summary tells the rest.
+func (v *voice) logger(w io.Writer, color, aboveLive bool) zerolog.Logger {
+	if v.format == "json" {
+		return zerolog.New(w)
 	}
-	return zerolog.New(w)
+	var hidden []string
+	switch {
+	case aboveLive:
+		hidden = []string{"task", "request", "by", "hint"}
+	case !v.verbose:
+		hidden = []string{"request"}
+	}
+	return zerolog.New(zerolog.ConsoleWriter{
+		Out: w, NoColor: !color, TimeFormat: time.TimeOnly, TimeLocation: time.Local, FieldsExclude: hidden,
+		FieldsOrder: []string{"job", "task", "billed", "currency", "seconds", "file"},
+	})
 }
 
 // tell logs one event of a run.
@@ -97,6 +102,9 @@ func describe(e pipeline.Event) (zerolog.Level, string) {
 	case "running":
 		return zerolog.InfoLevel, "task runs"
 	case "withdrawn":
+		if e.By == "operator" {
+			return zerolog.InfoLevel, "task waits, asked to cancel it"
+		}
 		return zerolog.InfoLevel, "task waited too long, asked to cancel it"
 	case "ended":
 		return describeEnd(e)

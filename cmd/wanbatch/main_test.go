@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
@@ -46,6 +47,7 @@ func TestScripts(t *testing.T) {
 			"nowhere":  nowhere,
 			"start":    start,
 			"signal":   signalStarted,
+			"sees":     sees,
 			"ends":     ends,
 		},
 	})
@@ -58,6 +60,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("DASHSCOPE_API_KEY", "sk-test")
 	env.Setenv("CI", "")
 	env.Setenv("TZ", "UTC")
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // under the race detector each exit would take a second
 	env.Values[started{}] = map[string]*process{}
 	return os.CopyFS(filepath.Join(env.WorkDir, "media"), os.DirFS("../../manifests/media"))
 }
@@ -88,7 +91,7 @@ func background(ts *testscript.TestScript, args []string) *process {
 	p := &process{}
 	p.cmd = exec.Command("wanbatch", args...)
 	p.cmd.Dir = ts.Getenv("WORK")
-	for _, name := range []string{"HOME", "XDG_STATE_HOME", "DASHSCOPE_API_KEY", "DASHSCOPE_HTTP_BASE_URL", "PATH", "TMPDIR", "CI"} {
+	for _, name := range []string{"HOME", "XDG_STATE_HOME", "DASHSCOPE_API_KEY", "DASHSCOPE_HTTP_BASE_URL", "PATH", "TMPDIR", "CI", "GORACE"} {
 		p.cmd.Env = append(p.cmd.Env, name+"="+ts.Getenv(name))
 	}
 	stdout, err := p.cmd.StdoutPipe()
@@ -123,17 +126,34 @@ func startEmulator(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("DASHSCOPE_HTTP_BASE_URL", p.until(ts, "http://127.0.0.1:"))
 }
 
-// checkMeter checks a figure of the emulator's own count: meter NAME VALUE
+// checkMeter checks a figure of the emulator's own count: meter NAME VALUE. A dot
+// leads into a map, whose figures change while a run goes on: for such a one it
+// waits, for at most 10 s.
 func checkMeter(ts *testscript.TestScript, neg bool, args []string) {
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		got := readMeter(ts, strings.Split(args[0], "."))
+		if got == args[1] {
+			return
+		}
+		if time.Now().After(deadline) || !strings.Contains(args[0], ".") {
+			ts.Fatalf("the meter's %s is %s, want %s", args[0], got, args[1])
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func readMeter(ts *testscript.TestScript, path []string) string {
 	answer, err := http.Get(ts.Getenv("DASHSCOPE_HTTP_BASE_URL") + "/__meter")
 	ts.Check(err)
-	defer answer.Body.Close()
 	defer http.DefaultClient.CloseIdleConnections()
-	var count map[string]any
+	defer answer.Body.Close()
+	var count any
 	ts.Check(json.NewDecoder(answer.Body).Decode(&count))
-	if got := fmt.Sprint(count[args[0]]); got != args[1] {
-		ts.Fatalf("the meter's %s is %s, want %s", args[0], got, args[1])
+	for _, name := range path {
+		count = count.(map[string]any)[name]
 	}
+	return fmt.Sprint(count)
 }
 
 // nowhere checks that no file below the script's folder, nor the last output,
@@ -167,6 +187,11 @@ type started struct{}
 // signalStarted interrupts a started wanbatch as Ctrl-C does: signal NAME
 func signalStarted(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(ts.Value(started{}).(map[string]*process)[args[0]].cmd.Process.Signal(os.Interrupt))
+}
+
+// sees waits until a started wanbatch prints a text: sees NAME TEXT
+func sees(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Value(started{}).(map[string]*process)[args[0]].until(ts, args[1])
 }
 
 // ends waits for a started wanbatch and checks its exit code: ends NAME CODE TEXT

@@ -52,7 +52,7 @@ func lookAhead(plan *pipeline.Plan, folder string, cfg pipeline.Config) (outlook
 
 // add counts a job in. was is the zero result if the journal does not know it.
 func (o *outlook) add(job pipeline.Job, was pipeline.Result, chosen bool, cfg pipeline.Config) {
-	changed := was.ID != "" && was.Key != job.Key && (was.State != "pending" || len(was.Attempts) > 0)
+	changed := was.ID != "" && was.Key != job.Key
 	again := was.State == "failed" || was.State == "lost"
 	switch {
 	case changed && !cfg.AcceptChanges:
@@ -81,15 +81,12 @@ func (o outlook) refusal(plan *pipeline.Plan, cfg pipeline.Config) error {
 		return usagef("changed since they were run: %s; --accept-changes pays for them again, another --name starts another batch",
 			strings.Join(o.changed, ", "))
 	}
-	ids := map[string]bool{}
-	n := 0
-	for job := range plan.Jobs() {
-		if n++; cfg.Limit == 0 || n <= cfg.Limit {
-			ids[job.ID] = true
-		}
+	offered := plan.Manifest.Pairs
+	if cfg.Limit > 0 {
+		offered = offered[:min(cfg.Limit, len(offered))]
 	}
 	for _, id := range cfg.Only {
-		if !ids[id] {
+		if !slices.ContainsFunc(offered, func(pair pipeline.Pair) bool { return pair.ID == id }) {
 			return usagef("--only %s: there is no such job in this run", id)
 		}
 	}

@@ -8,7 +8,7 @@ package main
 //   - money is exact and has its currency, except on the live line, which has
 //     no room and rounds to cents
 //   - whatever came from outside (messages, file names, ids) loses its control
-//     characters, so that nobody can move the cursor or colour the screen
+//     characters, so that nobody can move the cursor or paint the screen
 
 import (
 	"fmt"
@@ -53,6 +53,11 @@ func (p *printer) failure() error {
 // line prints one line.
 func (p *printer) line(format string, args ...any) {
 	_, _ = p.Write([]byte(clean(fmt.Sprintf(format, args...)) + "\n"))
+}
+
+// ask prints a question and stays on its line.
+func (p *printer) ask(format string, args ...any) {
+	_, _ = p.Write([]byte("\n" + clean(fmt.Sprintf(format, args...)) + " "))
 }
 
 // lines prints text that may have several lines.
@@ -135,8 +140,8 @@ func (p *printer) table(rows [][]string) {
 	}
 }
 
-// labelled prints a label and a text beside it, broken at spaces to fit 80 columns.
-func (p *printer) labelled(label, text string) {
+// labeled prints a label and a text beside it, broken at spaces to fit 80 columns.
+func (p *printer) labeled(label, text string) {
 	const indent, room = 12, 80 - 1 - 12
 	rest := strings.Fields(text)
 	for first := true; first || len(rest) > 0; first = false {

@@ -39,12 +39,12 @@ func (p *program) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "wanbatch",
 		Short: "batches of motion-transfer videos, paid once",
-		Long: "wanbatch turns a manifest of image/video pairs into finished motion-transfer videos\n" +
-			"through Alibaba Cloud Model Studio, inside the account's limits, without paying\n" +
-			"twice, and leaves a report that can be billed from.\n\nExit codes:\n" + exitHelp() +
-			"\nThe key comes from DASHSCOPE_API_KEY, or the file that DASHSCOPE_API_KEY_FILE_PATH\n" +
-			"names, or ~/.dashscope/api_key; or only from the variable that the manifest's\n" +
-			"lane.api_key_env names.",
+		Long: "wanbatch turns a manifest of image/video pairs into finished motion-transfer\n" +
+			"videos through Alibaba Cloud Model Studio, inside the account's limits, without\n" +
+			"paying twice, and leaves a report that can be billed from.\n\n" +
+			"The key comes from DASHSCOPE_API_KEY, or the file that\n" +
+			"DASHSCOPE_API_KEY_FILE_PATH names, or ~/.dashscope/api_key; or only from the\n" +
+			"variable that the manifest's lane.api_key_env names.\n\nExit codes:\n" + strings.TrimRight(exitHelp(), "\n"),
 		Example:       "  wanbatch rehearse manifests/demo.yaml",
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -54,17 +54,8 @@ func (p *program) root() *cobra.Command {
 	root.SetErr(p.err)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(p.validateCommand(), p.estimateCommand(), p.runCommand(), p.statusCommand(), p.reportCommand(),
-		p.resolveCommand(), p.rehearseCommand(), p.emulatorCommand(), p.versionCommand())
-	root.InitDefaultHelpCmd()
-	root.InitDefaultCompletionCmd()
-	for _, cmd := range root.Commands() {
-		switch cmd.Name() {
-		case "help":
-			cmd.Short = "this page, or that of a command"
-		case "completion":
-			cmd.Short = "a script that completes command lines: bash, zsh, fish, powershell"
-		}
-	}
+		p.resolveCommand(), p.cancelCommand(), p.auditCommand(), p.rehearseCommand(), p.emulatorCommand(), p.versionCommand())
+	p.arrangeHelp(root)
 	return root
 }
 

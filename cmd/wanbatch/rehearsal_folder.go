@@ -31,7 +31,7 @@ func startAfresh(folder, name string) error {
 	if free, err := lock.TryLock(); err != nil || !free {
 		return errors.Join(err, fmt.Errorf("%w: another rehearsal runs in %s", pipeline.ErrLocked, folder))
 	}
-	defer lock.Unlock()
+	defer func() { _ = lock.Unlock() }() // closing it with the process would do
 
 	r, err := pipeline.Status(folder)
 	switch {

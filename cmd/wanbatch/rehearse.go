@@ -1,11 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -35,16 +35,19 @@ func (p *program) rehearseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rehearse MANIFEST",
 		Short: "the whole run against the built-in emulator, on a fast clock",
-		Long: "Runs the manifest as run would, but against an emulator of the provider inside this\n" +
-			"program, whose clock runs --speed times faster, and so do all intervals of ours. It\n" +
-			"needs no key and no account. Results are test cards of the right length.\n\n" +
-			"It writes <output>/<name>" + rehearsalSuffix + ". An earlier rehearsal there is started afresh:\n" +
-			"its journal, report and videos are removed, once the journal proves that it was a\n" +
-			"rehearsal (name, loopback endpoint, made-up key). Anything else is refused.\n\n" +
-			"Inputs given as http(s) URLs are really downloaded, by the emulator, without a key.\n" +
-			"The emulator runs as many tasks at once as the manifest's limits.running says.\n\n" +
+		Long: "Runs the manifest as run would, but against an emulator of the provider inside\n" +
+			"this program, whose clock runs --speed times faster, and so do all intervals of\n" +
+			"ours. It needs no key and no account. Results are test cards of the right\n" +
+			"length.\n\n" +
+			"It writes <output>/<name>-rehearsal. An earlier rehearsal there is started\n" +
+			"afresh: its journal, report and videos are removed, once the journal proves\n" +
+			"that it was a rehearsal (name, loopback endpoint, made-up key). Anything else\n" +
+			"is refused.\n\n" +
+			"Inputs given as http(s) URLs are really downloaded, by the emulator, without a\n" +
+			"key. The emulator runs as many tasks at once as the manifest's limits.running\n" +
+			"says.\n\n" +
 			"Exits like run.",
-		Example: "  wanbatch rehearse manifests/demo.yaml --fault lost-reply:1 --fault cut-download:20%",
+		Example: "  wanbatch rehearse manifests/demo.yaml --fault lost-reply:1 --fault no-crc:20%",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if asksForFaults(o.faults) {
 				return nil
@@ -121,7 +124,7 @@ func (p *program) perform(ctx context.Context, plan *pipeline.Plan, o rehearseOp
 	if err != nil {
 		return nil, emulator.Meter{}, err
 	}
-	defer os.RemoveAll(state)
+	defer func() { _ = os.RemoveAll(state) }() // only locks of a port that is gone
 	s, err := openStage(ctx, "127.0.0.1:0", opt)
 	if err != nil {
 		return nil, emulator.Meter{}, err
@@ -154,8 +157,8 @@ func (p *program) compare(plan *pipeline.Plan, r *pipeline.Report, meter emulato
 	for _, n := range meter.OverLimit {
 		over += n
 	}
-	p.out.labelled("took", fmt.Sprintf("%s here, at speed %g", short(took), speed))
-	p.out.labelled("meter", fmt.Sprintf("%s made, at most %d live per pair, %s s billed, %s over a limit, %s never fetched",
+	p.out.labeled("took", fmt.Sprintf("%s here, at speed %g", short(took), speed))
+	p.out.labeled("meter", fmt.Sprintf("%s made, at most %d live per pair, %s s billed, %s over a limit, %s never fetched",
 		count(meter.Creates, "task"), meter.MaxLivePerPair, trimmed(meter.BilledSeconds), count(over, "call"), count(meter.NeverFetched, "result")))
 }
 
@@ -176,8 +179,8 @@ func paidTwice(plan *pipeline.Plan, meter emulator.Meter) error {
 		image, video string
 	}
 	wanted, most := map[pair]int{}, 1
-	for job := range plan.Jobs() {
-		k := pair{job.Mode, filepath.Clean(job.Image), filepath.Clean(job.Video)}
+	for _, listed := range plan.Manifest.Pairs {
+		k := pair{cmp.Or(listed.Mode, plan.Manifest.Mode), listed.Image, listed.Video}
 		wanted[k]++
 		most = max(most, wanted[k])
 	}

@@ -17,8 +17,8 @@ func (p *program) reportCommand() *cobra.Command {
 		Short: "write report.json and report.csv again from the journal",
 		Long: "Writes the report of a batch into its folder, from its journal alone: the same\n" +
 			"journal always gives the same bytes. No network; the journal is not changed.\n\n" +
-			"Exits 0 if the report was written, however the jobs stand; 2 if there is no batch,\n" +
-			"1 if the journal is damaged or the folder cannot be written.",
+			"Exits 0 if the report was written, however the jobs stand; 2 if there is no\n" +
+			"batch, 1 if the journal is damaged or the folder cannot be written.",
 		Example: "  wanbatch report output/spring-dance --json | jq .totals.by_label",
 		Args:    takes("MANIFEST|DIR"),
 		RunE: p.verb(func(_ context.Context, args []string) error {

@@ -17,15 +17,16 @@ type resolveOptions struct {
 func (p *program) resolveCommand() *cobra.Command {
 	var o resolveOptions
 	cmd := &cobra.Command{
-		Use:   "resolve MANIFEST|DIR JOB (--adopt TASK | --resubmit | --abandon)",
-		Short: "settle a quarantined job: adopt a task, submit again, or give up",
-		Long: "Records a person's decision about a job of which nobody can tell whether its create\n" +
-			"made a task. wanbatch status names the candidates; the provider's console and bill\n" +
-			"show what exists. Nothing is sent: the next run acts on the decision. The money held\n" +
-			"for the create in doubt stays held in any case.\n\n" +
-			"Exits 0 if the decision is recorded, 2 if it does not fit the job, 7 while a run\n" +
-			"holds the batch.",
-		Example: "  wanbatch resolve output/spring-dance alice-salsa --adopt 3f6c1e2a-7d1b-4c55-9a51-0c9f0d6b1e77",
+		Use:                   "resolve MANIFEST|DIR JOB --adopt TASK|--resubmit|--abandon",
+		DisableFlagsInUseLine: true,
+		Short:                 "settle a quarantined job: adopt a task, submit again, or give up",
+		Long: "Records a person's decision about a job of which nobody can tell whether its\n" +
+			"create made a task. wanbatch status names the candidates; the provider's\n" +
+			"console and bill show what exists. Nothing is sent: the next run acts on the\n" +
+			"decision. The money held for the create in doubt stays held in any case.\n\n" +
+			"Exits 0 if the decision is recorded, 2 if it does not fit the job, 7 while a\n" +
+			"run holds the batch.",
+		Example: "  wanbatch resolve output/spring alice-salsa --adopt 3f6c1e2a-7d1b-4c55-9a51",
 		Args:    takes("MANIFEST|DIR", "JOB"),
 		RunE: p.verb(func(_ context.Context, args []string) error {
 			return p.resolve(args[0], args[1], o)

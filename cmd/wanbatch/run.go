@@ -37,14 +37,15 @@ func (p *program) runCommand() *cobra.Command {
 		Use:   "run MANIFEST",
 		Short: "do it, or continue it: the only command that spends money",
 		Long: "Submits every pair of the manifest once, follows its task, stores the video and\n" +
-			"writes the report. Run it again to continue after any interruption, crash or stop:\n" +
-			"what is done stays done and is never paid again.\n\n" +
-			"On a terminal it shows the estimate and asks; elsewhere it needs --yes or --plan.\n" +
-			"The first Ctrl-C or SIGTERM stops creating and finishes downloads, the second leaves\n" +
-			"at once; paid work at the provider goes on, and the next run fetches it.\n\n" +
-			"Exits 0 if every job is done, 3 if some failed, 4 if some need a person, 5 at the\n" +
-			"budget, 6 if the account or key is refused, 7 if another run is in the way, 130 if\n" +
-			"interrupted, 2 for usage, 1 for all else. wanbatch help has the table.",
+			"writes the report. Run it again to continue after any interruption, crash or\n" +
+			"stop: what is done stays done and is never paid again.\n\n" +
+			"On a terminal it shows the estimate and asks; elsewhere it needs --yes or\n" +
+			"--plan. The first Ctrl-C or SIGTERM stops creating and finishes downloads, the\n" +
+			"second leaves at once; paid work at the provider goes on, and the next run\n" +
+			"fetches it.\n\n" +
+			"Exits 0 if every job is done, 3 if some failed, 4 if some need a person, 5 at\n" +
+			"the budget, 6 if the account or key is refused, 7 if another run is in the way,\n" +
+			"130 if interrupted, 2 for usage, 1 for all else. wanbatch help has the table.",
 		Example: "  wanbatch run spring.yaml --max-cost 40 --yes",
 		Args:    takes("MANIFEST"),
 		RunE: p.verb(func(ctx context.Context, args []string) error {
@@ -94,6 +95,9 @@ func (p *program) run(ctx context.Context, arg string, o runOptions) error {
 	folder := o.folder(&plan.Manifest)
 	ahead, err := lookAhead(plan, folder, cfg)
 	if err != nil {
+		return err
+	}
+	if err := ahead.refusal(plan, cfg); err != nil {
 		return err
 	}
 	if o.dry {
@@ -165,9 +169,9 @@ func (p *program) config(plan *pipeline.Plan, o runOptions) (pipeline.Config, er
 	if err != nil {
 		return pipeline.Config{}, err
 	}
-	base, origin := p.endpoint(o.endpoint, plan.Manifest.Lane)
-	if origin != "" {
-		p.err.line("endpoint: %s, from %s", hostOf(base), origin)
+	base, err := p.endpoint(o.endpoint, plan.Manifest.Lane)
+	if err != nil {
+		return pipeline.Config{}, err
 	}
 	state := p.stateFolder()
 	if state == "" {
@@ -201,9 +205,6 @@ func parseMoney(text, currency string) (decimal.NullDecimal, error) {
 
 // dryRun tells what a run would do.
 func (p *program) dryRun(ctx context.Context, plan *pipeline.Plan, ahead outlook, cfg pipeline.Config) error {
-	if err := ahead.refusal(plan, cfg); err != nil {
-		return err
-	}
 	if len(ahead.submit) > 0 {
 		part, err := ahead.part(ctx, plan)
 		if err != nil {
@@ -236,8 +237,7 @@ func (p *program) consent(ctx context.Context, plan *pipeline.Plan, ahead outloo
 		return err
 	}
 	p.err.printEstimate(part, cfg.MaxCost, time.Now())
-	question := fmt.Sprintf("submit %s for %s %s? [y/N]", count(len(ahead.submit), "job"), span(ahead.money), plan.Currency)
-	fmt.Fprintf(p.err, "\n%s", clean(question)+" ")
+	p.err.ask("submit %s for %s %s? [y/N]", count(len(ahead.submit), "job"), span(ahead.money), plan.Currency)
 	answer, _ := bufio.NewReader(p.stdin).ReadString('\n') // no answer is a no
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":

@@ -43,10 +43,10 @@ func (p *program) status(arg string, where place, asJSON bool) error {
 		return r.JSON(p.out)
 	}
 	p.out.summary(r, folder, false)
-	p.out.labelled("lane", r.Lane.Region+" "+r.Model+at(r.Lane))
-	p.out.labelled("journal", count(int(r.Journal.Records), "record")+", the newest of "+r.GeneratedAt.Local().Format(time.DateTime))
+	p.out.labeled("lane", r.Lane.Region+" "+r.Model+at(r.Lane))
+	p.out.labeled("journal", count(int(r.Journal.Records), "record")+", the newest of "+r.GeneratedAt.Local().Format(time.DateTime))
 	if !r.Complete {
-		p.out.labelled("left", "this batch is not finished; wanbatch run continues it")
+		p.out.labeled("left", "this batch is not finished; wanbatch run continues it")
 	}
 	return nil
 }

@@ -18,12 +18,12 @@ func (p *printer) summary(r *pipeline.Report, folder string, problemsAlone bool)
 	if !problemsAlone {
 		t := r.Totals
 		p.line("%s: %s", r.Batch, counts(r))
-		p.labelled("billed", billed(r))
+		p.labeled("billed", billed(r))
 		if t.Overruns > 0 {
-			p.labelled("overruns", count(t.Overruns, "task")+" billed above what was held for them; see the report")
+			p.labeled("overruns", count(t.Overruns, "task")+" billed above what was held for them; see the report")
 		}
-		p.labelled("videos", filepath.Join(folder, "videos"))
-		p.labelled("report", filepath.Join(folder, "report.json"))
+		p.labeled("videos", filepath.Join(folder, "videos"))
+		p.labeled("report", filepath.Join(folder, "report.json"))
 	}
 	p.problems(r)
 }
@@ -74,16 +74,15 @@ func reason(f *pipeline.Failure) string {
 	if f.Charged != nil {
 		charged = map[bool]string{true: "charged", false: "not charged"}[*f.Charged]
 	}
-	text := f.Message
+	what := f.Message
 	if f.Code != "" {
-		text = f.Code + ": " + text
+		what = f.Code + ": " + what
 	}
-	for _, part := range []string{charged, f.Hint} {
-		if part != "" {
-			text += "; " + part
-		}
+	parts := present([]string{what, charged, f.Hint})
+	for i, part := range parts {
+		parts[i] = strings.TrimRight(part, ".")
 	}
-	return text
+	return strings.Join(parts, "; ")
 }
 
 // next tells how to go on after a run of the manifest arg.
@@ -91,14 +90,14 @@ func (p *printer) next(r *pipeline.Report, runErr error, arg string) {
 	again := "wanbatch run " + arg
 	switch {
 	case errors.Is(runErr, pipeline.ErrBudget):
-		p.labelled("continue", again+" --max-cost AMOUNT, with more than now")
+		p.labeled("continue", again+" --max-cost AMOUNT, with more than now")
 	case runErr != nil:
-		p.labelled("continue", again+", with the same flags")
+		p.labeled("continue", again+", with the same flags")
 	case r.Totals.Quarantined > 0:
-		p.labelled("continue", "settle each quarantined job with its wanbatch resolve command, then "+again)
+		p.labeled("continue", "settle each quarantined job with its wanbatch resolve command, then "+again)
 	case r.Totals.Failed+r.Totals.Lost > 0:
-		p.labelled("continue", again+" --retry-failed submits failed and lost jobs again")
+		p.labeled("continue", again+" --retry-failed submits failed and lost jobs again")
 	case !r.Complete:
-		p.labelled("continue", again+" submits the jobs that were left alone")
+		p.labeled("continue", again+" submits the jobs that were left alone")
 	}
 }

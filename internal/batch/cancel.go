@@ -68,8 +68,8 @@ func (b *Batch) cancelStep(j *job) Step {
 	return step
 }
 
-// recalled takes in the answer to a call about a task that is being canceled.
-// What a look proves of the task itself is judged like every look.
+// recalled takes in the answer to a call about a task that is being canceled,
+// after what it proves of the task itself was judged as ever.
 func (b *Batch) recalled(j *job, o Observation, now time.Time) {
 	if !b.canceling {
 		return
@@ -78,9 +78,10 @@ func (b *Batch) recalled(j *job, o Observation, now time.Time) {
 	refused := o.Result == TooLate || o.Result == Failed && o.Class == ClassInput // for good
 	switch {
 	case o.Effect.Op == OpCancel && (o.Result == Canceled || refused):
-		r.asked, r.tooLate, r.after = true, refused, now
+		*r = recall{asked: true, tooLate: refused}
 		return
-	case o.Result == Looked && r.tooLate:
+	case o.Result == Looked && o.Status == StatusUnknown && j.watch.unknowns < unknownTries:
+	case o.Result == Looked && (r.tooLate || o.Status == StatusUnknown):
 		r.left = true
 		return
 	case o.Result == Looked:

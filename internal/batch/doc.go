@@ -54,6 +54,9 @@
 //	quarantined  quarantined                adopted again abandoned         nothing
 //	                                        (a person)
 //
+// A run after [Batch.CancelQueued] only cancels: it moves queued jobs on, in this
+// same table (withdrawn by a person, then ended), and leaves all others alone.
+//
 // # Paying once
 //
 // The provider has no idempotency key, so the protocol is: make the intent

@@ -34,15 +34,16 @@ func (b *Batch) judge(o Observation, now time.Time) *Event {
 		b.looks--
 		j.watch.busy = false
 		if !stale && j.state.live() {
+			e := b.judgeQuery(j, o, now)
 			b.recalled(j, o, now)
-			return b.judgeQuery(j, o, now)
+			return e
 		}
 	case OpCancel:
 		b.looks--
 		j.watch.busy = false
 		if !stale && j.state.live() {
-			b.recalled(j, o, now)
 			b.judgeCancel(j, o, now)
+			b.recalled(j, o, now)
 		}
 	case OpFetch:
 		b.fetches--

@@ -53,6 +53,7 @@ const (
 	learnWeight  = 4 // a new run time counts for a quarter
 	lookDivisor  = 6 // a look every sixth of the distance to the expected end
 	spreadFactor = 10
+	listFrom     = 10 // tasks that can be running, above which only lists are asked
 )
 
 // runBase is the prior for a job's run time, in milliseconds.
@@ -128,11 +129,18 @@ func (l *lane) schedule(j *job, now time.Time) time.Time {
 
 // look asks for one due task, or for the list where that is cheaper.
 func (b *Batch) look(l *lane, now time.Time) (Step, bool) {
+	byList := l.looksByList()
+	if at := l.ask.at.Add(l.PollMin * time.Duration(max(l.pages, 1))); byList && !l.listing {
+		if !at.After(now) {
+			return b.list(l, now)
+		}
+		b.wakeAt(at)
+	}
 	var first *job
 	due := 0
 	for _, j := range l.live {
 		w := &j.watch
-		if w.busy || w.next.IsZero() {
+		if w.busy || w.next.IsZero() || byList && !w.single {
 			continue
 		}
 		if w.next.After(now) {
@@ -162,6 +170,13 @@ func (b *Batch) look(l *lane, now time.Time) (Step, bool) {
 	first.watch.busy = true
 	b.looks++
 	return Step{Effect: b.about(first, OpQuery)}, true
+}
+
+// looksByList reports whether so many tasks can be running that lists, as often
+// as poll_min allows, tell sooner and cost less than looks at single tasks. Where
+// lists fail, single looks go on.
+func (l *lane) looksByList() bool {
+	return min(len(l.live), l.Running) > listFrom && l.listFails == 0
 }
 
 // looked takes in an answered query and returns how many UNKNOWN came in a row.

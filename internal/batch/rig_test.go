@@ -370,7 +370,12 @@ func durable(b *Batch) image {
 		j.Attempts = slices.Clone(j.Attempts)
 		im.Jobs = append(im.Jobs, j)
 	}
-	im.Returned, im.Fetching, im.Failed = ids(b.returned), ids(b.fetching), ids(b.failed)
+	im.Returned, im.Fetching = ids(b.returned), ids(b.fetching)
+	for _, j := range b.failed {
+		if j.tries < b.settings.Tries || j.attempt().End.Status == StatusCanceled { // the others failed for good
+			im.Failed = append(im.Failed, j.id)
+		}
+	}
 	for s, n := range b.counts {
 		if n != 0 {
 			im.Counts[s] = n

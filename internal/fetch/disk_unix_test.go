@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/wanbatch/wanbatch/internal/disk"
 	"github.com/wanbatch/wanbatch/internal/fetch"
 )
 
@@ -76,7 +77,7 @@ func TestNamesStayInside(t *testing.T) {
 	s := newStore(t, movie(10, 1))
 	p := s.place(t, fetch.Config{})
 	for _, name := range []string{"../a.mp4", "/tmp/a.mp4", "videos/../../a.mp4", ""} {
-		if _, err := p.Fetch(t.Context(), p.root, name, s.url(), nil); !errors.Is(err, fetch.ErrDisk) {
+		if _, err := p.Fetch(t.Context(), disk.Dir(p.root), name, s.url(), nil); !errors.Is(err, fetch.ErrDisk) {
 			t.Errorf("%q: got %v", name, err)
 		}
 	}

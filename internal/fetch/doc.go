@@ -15,11 +15,12 @@
 // The CRC-64 that the store announces for the whole object proves whatever
 // became of the part in between, so with it the tag is written first and even
 // a killed process resumes. Without it the part is flushed before the tag is
-// written, so only an orderly interruption resumes; a killed one starts over.
+// written, and the tag goes before a byte is added, so only an orderly
+// interruption resumes; a killed one starts over.
 //
 // # System calls
 //
-//	openat O_CREAT|O_EXCL part (or reopen: regular, one link, the inode that was looked at)
+//	openat O_CREAT|O_EXCL part (or reopen: regular, one link, the file that was looked at)
 //	write...
 //	fsync part, close, renameat part -> name, fsync directory, unlinkat tag
 //

@@ -8,8 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
+
+	"github.com/wanbatch/wanbatch/internal/disk"
 )
 
 // What a caller may test for. Any other error is of the network and passes.
@@ -46,6 +47,8 @@ type Config struct {
 	RootCAs *x509.CertPool
 	// UserAgent defaults to "wanbatch".
 	UserAgent string
+	// Transport is as in [GuardConfig]: for tests.
+	Transport http.RoundTripper
 }
 
 // Fetcher downloads results. It is safe for concurrent use, but each name for
@@ -69,7 +72,8 @@ func New(cfg Config) *Fetcher {
 	if f.agent == "" {
 		f.agent = "wanbatch"
 	}
-	f.guard = NewGuard(GuardConfig{Trusted: cfg.Trusted, Proxy: cfg.Proxy, RootCAs: cfg.RootCAs, Timeout: f.stall})
+	f.guard = NewGuard(GuardConfig{Trusted: cfg.Trusted, Proxy: cfg.Proxy, RootCAs: cfg.RootCAs, Timeout: f.stall,
+		Transport: cfg.Transport})
 	return f
 }
 
@@ -84,7 +88,7 @@ type Artifact struct {
 	Duration time.Duration // how long the video plays, from its container
 }
 
-// Fetch downloads rawURL to name inside root, continuing what an earlier call
+// Fetch downloads rawURL to name on d, continuing what an earlier call
 // left, and returns when the file is verified and durable. An existing file of
 // that name is replaced at that moment and not before. name is slash-separated;
 // its folder is made if need be; the mode follows the umask.
@@ -92,18 +96,18 @@ type Artifact struct {
 // report, if not nil, is called from this goroutine with the bytes so far and
 // in all (0 when unknown). Errors match [ErrForbidden], [ErrDisk], [ErrCorrupt],
 // [ErrRefused] or the context's error; any other is transient.
-func (f *Fetcher) Fetch(ctx context.Context, root *os.Root, name, rawURL string, report func(done, total int64)) (Artifact, error) {
+func (f *Fetcher) Fetch(ctx context.Context, d disk.Disk, name, rawURL string, report func(done, total int64)) (Artifact, error) {
 	if report == nil {
 		report = func(int64, int64) {}
 	}
-	a, err := f.fetch(ctx, root, name, rawURL, report)
+	a, err := f.fetch(ctx, d, name, rawURL, report)
 	if err != nil {
 		return Artifact{}, fmt.Errorf("fetch %s: %w", Redact(rawURL), err)
 	}
 	return a, nil
 }
 
-func (f *Fetcher) fetch(ctx context.Context, root *os.Root, name, rawURL string, report func(done, total int64)) (Artifact, error) {
+func (f *Fetcher) fetch(ctx context.Context, d disk.Disk, name, rawURL string, report func(done, total int64)) (Artifact, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return Artifact{}, fmt.Errorf("%w: not a URL", ErrRefused)
@@ -111,7 +115,7 @@ func (f *Fetcher) fetch(ctx context.Context, root *os.Root, name, rawURL string,
 	if u, err = f.secure(u); err != nil {
 		return Artifact{}, err
 	}
-	p, err := openPart(root, name, f.max)
+	p, err := openPart(d, name, f.max)
 	if err != nil {
 		return Artifact{}, err
 	}
@@ -145,7 +149,7 @@ func (f *Fetcher) copy(p *part, body io.Reader, report func(done, total int64)) 
 		}
 		if n > 0 {
 			if err := p.write(buf[:n]); err != nil {
-				return disk(err)
+				return onDisk(err)
 			}
 			report(p.size, max(p.tag.Length, 0))
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/wanbatch/wanbatch/internal/disk"
 	"github.com/wanbatch/wanbatch/internal/fetch"
 )
 
@@ -27,7 +28,7 @@ func TestFetch(t *testing.T) {
 				s.framing, s.noCRC = framing, noCRC
 				p := s.place(t, fetch.Config{})
 				var done, total int64
-				got, err := p.Fetch(t.Context(), p.root, target, s.url(), func(d, n int64) {
+				got, err := p.Fetch(t.Context(), disk.Dir(p.root), target, s.url(), func(d, n int64) {
 					if d <= done {
 						t.Errorf("progress went from %d to %d", done, d)
 					}
@@ -430,7 +431,7 @@ func TestStalledTransferEnds(t *testing.T) {
 		return true
 	}
 	p := s.place(t, fetch.Config{Stall: 50 * time.Millisecond})
-	_, err := p.Fetch(t.Context(), p.root, target, s.url(), nil)
+	_, err := p.Fetch(t.Context(), disk.Dir(p.root), target, s.url(), nil)
 	close(hold)
 	if err == nil || !strings.Contains(err.Error(), "no progress") {
 		t.Errorf("got %v", err)
@@ -449,7 +450,7 @@ func TestContextEndsATransfer(t *testing.T) {
 		return true
 	}
 	p := s.place(t, fetch.Config{})
-	if _, err := p.Fetch(ctx, p.root, target, s.url(), nil); !errors.Is(err, context.Canceled) || errors.Is(err, fetch.ErrDisk) {
+	if _, err := p.Fetch(ctx, disk.Dir(p.root), target, s.url(), nil); !errors.Is(err, context.Canceled) || errors.Is(err, fetch.ErrDisk) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/wanbatch/wanbatch/internal/disk"
 	"github.com/wanbatch/wanbatch/internal/fetch"
 )
 
@@ -276,7 +277,7 @@ func TestHostileAnswersStayQuiet(t *testing.T) {
 			io.WriteString(conn, answer)
 		}()
 		p := newPlace(t, fetch.Config{Trusted: "http://" + l.Addr().String()})
-		_, err = p.Fetch(context.Background(), p.root, target, "http://"+l.Addr().String()+"/?Signature="+secret, nil)
+		_, err = p.Fetch(context.Background(), disk.Dir(p.root), target, "http://"+l.Addr().String()+"/?Signature="+secret, nil)
 		if err == nil || strings.ContainsAny(err.Error(), "\x1b\n\r") || strings.Contains(err.Error(), "Signature=") || len(err.Error()) > 500 {
 			t.Errorf("%.40q: got %v", answer, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/wanbatch/wanbatch/internal/disk"
 	"github.com/wanbatch/wanbatch/internal/fetch"
 	"go.uber.org/goleak"
 )
@@ -179,7 +180,7 @@ func newPlace(t *testing.T, cfg fetch.Config) *place {
 }
 
 func (p *place) get(url string) (fetch.Artifact, error) {
-	a, err := p.Fetch(p.t.Context(), p.root, target, url, nil)
+	a, err := p.Fetch(p.t.Context(), disk.Dir(p.root), target, url, nil)
 	p.rest()
 	if err != nil {
 		for _, s := range []string{secret, "Signature", "OSSAccessKeyId", "canary"} {

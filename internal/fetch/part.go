@@ -12,8 +12,8 @@ import (
 	"os"
 	"path"
 	"strconv"
-	"syscall"
 
+	"github.com/wanbatch/wanbatch/internal/disk"
 	"github.com/wanbatch/wanbatch/internal/media"
 )
 
@@ -29,9 +29,9 @@ func (t tag) resumable() bool { return t.ETag != "" && t.Length > 0 }
 
 // part is the unfinished file. Its bytes are hashed as they come.
 type part struct {
-	root  *os.Root
+	disk  disk.Disk
 	name  string // of the finished file
-	file  *os.File
+	file  disk.File
 	size  int64 // bytes written and hashed
 	tag   tag
 	crc   hash.Hash64
@@ -44,68 +44,62 @@ func (p *part) tagName() string  { return p.name + ".tag.part" }
 
 // openPart opens what an earlier fetch left, or an empty part. Every error is
 // of the disk.
-func openPart(root *os.Root, name string, limit int64) (*part, error) {
-	p := &part{root: root, name: name, tag: tag{Length: -1}}
+func openPart(d disk.Disk, name string, limit int64) (*part, error) {
+	p := &part{disk: d, name: name, tag: tag{Length: -1}}
 	if err := p.makeFolder(); err != nil {
-		return nil, disk(err)
+		return nil, onDisk(err)
 	}
 	var err error
-	if p.file, err = reopen(root, p.partName()); err != nil {
-		return nil, disk(err)
+	if p.file, err = reopen(d, p.partName()); err != nil {
+		return nil, onDisk(err)
 	}
 	if p.file == nil {
-		p.file, err = root.OpenFile(p.partName(), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o666)
+		p.file, err = d.OpenFile(p.partName(), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o666)
 		if err != nil {
-			return nil, disk(err)
+			return nil, onDisk(err)
 		}
 	}
 	if err := p.recall(limit); err != nil {
 		p.file.Close()
-		return nil, disk(err)
+		return nil, onDisk(err)
 	}
 	return p, nil
 }
 
+// makeFolder makes the folder of the file, durably. One that is there may be left
+// by a process that was killed before it had synced it.
 func (p *part) makeFolder() error {
 	folder := path.Dir(p.name)
 	if folder == "." {
 		return nil
 	}
-	if info, err := p.root.Stat(folder); err == nil && info.IsDir() {
-		return nil
-	}
-	if err := p.root.MkdirAll(folder, 0o777); err != nil {
+	if err := p.disk.MkdirAll(folder, 0o777); err != nil {
 		return err
 	}
-	return syncFolder(p.root, path.Dir(folder))
+	return p.disk.SyncDir(path.Dir(folder))
 }
 
 // reopen opens an existing file for writing if it is safe to write to: a
-// regular file with no other name, and the very one that was looked at.
-// Anything else that bears the name is removed (a link, not what it points to)
-// and nil returned, as when there is nothing.
-func reopen(root *os.Root, name string) (*os.File, error) {
-	seen, err := root.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
+// regular file with no other name. Anything else that bears the name is removed
+// (a link, not what it points to) and nil returned, as when there is nothing.
+func reopen(d disk.Disk, name string) (disk.File, error) {
+	f, err := d.OpenFile(name, os.O_RDWR, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
-	}
-	if err != nil {
+	case errors.Is(err, disk.ErrIrregular):
+		return nil, d.Remove(name)
+	case err != nil:
 		return nil, err
 	}
-	if !seen.Mode().IsRegular() || linked(seen) {
-		return nil, root.Remove(name)
+	info, err := f.Stat()
+	if err == nil && !linked(info) {
+		return f, nil
 	}
-	// O_NONBLOCK: should a FIFO have taken the place, opening must not wait.
-	f, err := root.OpenFile(name, os.O_RDWR|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = d.Remove(name)
 	}
-	opened, err := f.Stat()
-	if err != nil || !os.SameFile(seen, opened) || linked(opened) {
-		f.Close()
-		return nil, errors.Join(err, fmt.Errorf("%s was exchanged while it was opened", name))
-	}
-	return f, nil
+	return nil, errors.Join(err, f.Close())
 }
 
 // recall takes up the tag and hashes the bytes that are there, or empties the
@@ -135,7 +129,7 @@ func (p *part) recall(limit int64) error {
 }
 
 func (p *part) readTag() tag {
-	f, err := reopen(p.root, p.tagName())
+	f, err := reopen(p.disk, p.tagName())
 	if err != nil || f == nil {
 		return tag{}
 	}
@@ -147,15 +141,32 @@ func (p *part) readTag() tag {
 	return t
 }
 
-// restart empties the part. The tag goes first, and for good: an old tag must
-// never describe the bytes of another version.
+// resume begins to append to what an earlier fetch left. Without a CRC only the
+// flush before the tag vouches for a part, and none vouches for what follows now:
+// after a power cut the part could be longer and hold zeros.
+func (p *part) resume() error {
+	if p.tag.CRC != "" {
+		return nil
+	}
+	p.begun = true
+	return p.forget()
+}
+
+// forget removes the tag, for good.
+func (p *part) forget() error {
+	switch err := p.disk.Remove(p.tagName()); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return p.disk.SyncDir(path.Dir(p.name))
+}
+
+// restart empties the part. The tag goes first: an old tag must never describe the
+// bytes of another version.
 func (p *part) restart() error {
-	switch err := p.root.Remove(p.tagName()); {
-	case err == nil:
-		if err := syncFolder(p.root, path.Dir(p.name)); err != nil {
-			return err
-		}
-	case !errors.Is(err, fs.ErrNotExist):
+	if err := p.forget(); err != nil {
 		return err
 	}
 	p.size, p.tag = 0, tag{Length: -1}
@@ -178,18 +189,23 @@ func (p *part) expect(t tag) error {
 }
 
 // keep makes an interrupted part resumable where only its own durability
-// speaks for it. A failure costs the resume and nothing else.
+// speaks for it. A failure costs the resume and nothing else; after a failed sync
+// the file must not be synced again, so it goes.
 func (p *part) keep() {
-	if p.begun && p.size > 0 && p.tag.resumable() && p.tag.CRC == "" && p.file.Sync() == nil {
+	switch {
+	case !p.begun || p.size == 0 || !p.tag.resumable() || p.tag.CRC != "":
+	case p.file.Sync() != nil:
+		p.discard()
+	default:
 		_ = p.writeTag()
 	}
 }
 
 func (p *part) writeTag() error {
-	if err := p.root.Remove(p.tagName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := p.disk.Remove(p.tagName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := p.root.OpenFile(p.tagName(), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+	f, err := p.disk.OpenFile(p.tagName(), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
 		return err
 	}
@@ -210,6 +226,7 @@ func (p *part) write(b []byte) error {
 // is thrown away.
 func (p *part) finish() (Artifact, error) {
 	if p.tag.Length >= 0 && p.size != p.tag.Length {
+		p.keep()
 		return Artifact{}, fmt.Errorf("got %d of %d bytes: %w", p.size, p.tag.Length, io.ErrUnexpectedEOF)
 	}
 	sum := strconv.FormatUint(p.crc.Sum64(), 10)
@@ -217,15 +234,33 @@ func (p *part) finish() (Artifact, error) {
 		p.discard()
 		return Artifact{}, fmt.Errorf("%w: CRC-64 is %s, the store says %s", ErrCorrupt, sum, p.tag.CRC)
 	}
-	length, err := media.CheckMP4(p.file, p.size)
+	disk := &witness{ReaderAt: p.file}
+	length, err := media.CheckMP4(disk, p.size)
+	if disk.err != nil {
+		return Artifact{}, onDisk(disk.err) // that says nothing of the bytes
+	}
 	if err != nil {
 		p.discard()
 		return Artifact{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if err := p.publish(); err != nil {
-		return Artifact{}, disk(err)
+		return Artifact{}, onDisk(err)
 	}
 	return Artifact{Bytes: p.size, SHA256: fmt.Sprintf("%x", p.sha.Sum(nil)), CRC64: sum, Duration: length}, nil
+}
+
+// witness keeps the error of a read that failed.
+type witness struct {
+	io.ReaderAt
+	err error
+}
+
+func (w *witness) ReadAt(b []byte, off int64) (int, error) {
+	n, err := w.ReaderAt.ReadAt(b, off)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
 }
 
 func (p *part) publish() error {
@@ -236,20 +271,20 @@ func (p *part) publish() error {
 	if err := p.file.Close(); err != nil {
 		return err
 	}
-	if err := p.root.Rename(p.partName(), p.name); err != nil {
+	if err := p.disk.Rename(p.partName(), p.name); err != nil {
 		return err
 	}
-	if err := syncFolder(p.root, path.Dir(p.name)); err != nil {
+	if err := p.disk.SyncDir(path.Dir(p.name)); err != nil {
 		return err
 	}
-	_ = p.root.Remove(p.tagName()) // without its part it says nothing
+	_ = p.disk.Remove(p.tagName()) // without its part it says nothing
 	return nil
 }
 
 // discard removes part and tag, as far as the disk lets it.
 func (p *part) discard() {
-	_ = p.root.Remove(p.tagName())
-	_ = p.root.Remove(p.partName())
+	_ = p.disk.Remove(p.tagName())
+	_ = p.disk.Remove(p.partName())
 	p.size, p.tag = 0, tag{Length: -1}
 }
 
@@ -261,13 +296,5 @@ func (p *part) close() {
 	}
 }
 
-func syncFolder(root *os.Root, name string) error {
-	d, err := root.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// disk marks an error as one of the local disk.
-func disk(err error) error { return fmt.Errorf("%w: %w", ErrDisk, err) }
+// onDisk marks an error as one of the local disk.
+func onDisk(err error) error { return fmt.Errorf("%w: %w", ErrDisk, err) }

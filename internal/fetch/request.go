@@ -34,12 +34,16 @@ func (f *Fetcher) open(ctx context.Context, u *url.URL, p *part) (io.ReadCloser,
 	}
 	if p.size > 0 && (resp.StatusCode == http.StatusPartialContent || resp.StatusCode == http.StatusRequestedRangeNotSatisfiable) {
 		if p.continues(resp) {
+			if err := p.resume(); err != nil {
+				resp.Body.Close()
+				return nil, onDisk(err)
+			}
 			return resp.Body, nil
 		}
 		// The object is not what the part came from.
 		resp.Body.Close()
 		if err := p.restart(); err != nil {
-			return nil, disk(err)
+			return nil, onDisk(err)
 		}
 		if resp, err = f.get(ctx, u, p); err != nil {
 			return nil, err
@@ -69,7 +73,7 @@ func (f *Fetcher) begin(p *part, resp *http.Response) error {
 	}
 	t := tag{ETag: strongETag(resp), Length: resp.ContentLength, CRC: objectCRC(resp)}
 	if err := p.expect(t); err != nil {
-		return disk(err)
+		return onDisk(err)
 	}
 	return nil
 }

@@ -53,30 +53,28 @@ func TestEveryCut(t *testing.T) {
 	t.Parallel()
 	whole := build(t, sample(5)...)
 	for cut := range len(whole) {
-		disk := newMemDisk()
-		f := &memFile{disk: disk, data: bytes.Clone(whole[:cut])}
-		disk.names[name] = f
+		disk := planted(whole[:cut])
 		complete := bytes.Count(whole[:cut], []byte("\n"))
 		keep := bytes.LastIndexByte(whole[:cut], '\n') + 1
 
-		head, torn, err := journal.Replay(bytes.NewReader(f.data), nil)
+		head, torn, err := journal.Replay(bytes.NewReader(content(disk)), nil)
 		if err != nil || torn != (keep < cut) || int(head.Records) != complete {
 			t.Fatalf("cut at %d: head %+v torn %v err %v, want %d records", cut, head, torn, err, complete)
 		}
-		if !bytes.Equal(f.data, whole[:cut]) {
+		if !bytes.Equal(content(disk), whole[:cut]) {
 			t.Fatalf("cut at %d: replay changed the file", cut)
 		}
 		log, err := journal.Open(disk, name, nil)
 		if err != nil {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
-		if !bytes.HasPrefix(whole, f.data) || len(f.data) != max(keep, bytes.IndexByte(whole, '\n')+1) {
-			t.Fatalf("cut at %d: repaired to %q", cut, f.data)
+		if f := content(disk); !bytes.HasPrefix(whole, f) || len(f) != max(keep, bytes.IndexByte(whole, '\n')+1) {
+			t.Fatalf("cut at %d: repaired to %q", cut, content(disk))
 		}
 		if err := log.Append("next"); err != nil {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
-		if _, torn, err := journal.Replay(bytes.NewReader(f.data), nil); err != nil || torn {
+		if _, torn, err := journal.Replay(bytes.NewReader(content(disk)), nil); err != nil || torn {
 			t.Fatalf("cut at %d, then appended: torn %v, %v", cut, torn, err)
 		}
 	}
@@ -121,10 +119,8 @@ func TestCutWholeLinesShowInTheHead(t *testing.T) {
 }
 
 func TestStrangersFileIsNotTouched(t *testing.T) {
-	for _, text := range []string{"hello", "{", "hello\n", "\x00\x00", "{}\n"} {
-		disk := newMemDisk()
-		f := &memFile{disk: disk, data: []byte(text)}
-		disk.names[name] = f
+	for _, text := range []string{"hello", "{", "hello\n", "\x00x", "{}\n"} {
+		disk := planted([]byte(text))
 		log, err := journal.Open(disk, name, nil)
 		if text == "{" { // the first byte of our own header, too
 			if err != nil {
@@ -134,8 +130,8 @@ func TestStrangersFileIsNotTouched(t *testing.T) {
 			continue
 		}
 		var corrupt *journal.CorruptError
-		if !errors.As(err, &corrupt) || corrupt.Line != 1 || string(f.data) != text {
-			t.Errorf("%q: err %v, file is now %q", text, err, f.data)
+		if !errors.As(err, &corrupt) || corrupt.Line != 1 || string(content(disk)) != text {
+			t.Errorf("%q: err %v, file is now %q", text, err, content(disk))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"syscall"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/wanbatch/wanbatch/internal/disk"
+	"github.com/wanbatch/wanbatch/internal/disk/disktest"
 	"github.com/wanbatch/wanbatch/internal/journal"
 )
 
@@ -19,7 +22,7 @@ var errDisk = errors.New("disk on fire")
 
 // scenario writes a little of everything and returns the payloads whose append
 // returned nil.
-func scenario(disk journal.Disk) (acknowledged []string, err error) {
+func scenario(disk disk.Disk) (acknowledged []string, err error) {
 	log, err := journal.Create(disk, name)
 	if err != nil {
 		return nil, err
@@ -48,110 +51,129 @@ func scenario(disk journal.Disk) (acknowledged []string, err error) {
 	return acknowledged, err
 }
 
-// Each operation fails once, in each way; then the power goes, with any number
-// of unsynced bytes kept. All that was acknowledged must come back, in order,
-// and nothing that was not written.
+// failing makes one operation of a disk fail, counted from 1, and tells whether
+// it came to that.
+func failing(disk *disktest.Disk, k int, err error) (fired *bool) {
+	fired = new(bool)
+	n := 0
+	disk.Before = func(op disktest.Op) error {
+		half := disktest.Half{}
+		if n++; n != k || errors.As(err, &half) && op.Kind != disktest.Write {
+			return nil
+		}
+		*fired = true
+		return err
+	}
+	return fired
+}
+
+// only makes every operation of one kind fail.
+func only(kind disktest.Kind, err error) func(disktest.Op) error {
+	return func(op disktest.Op) error {
+		if op.Kind == kind {
+			return err
+		}
+		return nil
+	}
+}
+
+// Each operation fails once, in each way; then the power goes. Whatever it leaves,
+// all that was acknowledged must come back, in order, and nothing that was not
+// written.
 func TestEveryFaultThenPowerCut(t *testing.T) {
 	all := []string{"1", "2", "3", "4", "5", "6", "7"}
-	for _, mode := range []struct {
-		name  string
-		err   error
-		short bool
-	}{{"nothing written", errDisk, false}, {"half written", errDisk, true}, {"short", errShort, true}} {
+	states := 0
+	for name, fault := range map[string]error{
+		"nothing written": errDisk, "half written": disktest.Half{Err: errDisk}, "short": disktest.Half{},
+	} {
 		for k := 1; ; k++ {
-			disk, fired := newMemDisk(), false
-			disk.short = mode.short
-			disk.fault = func(op int, kind string) error {
-				if op != k || (errors.Is(mode.err, errShort) && kind != "write") {
-					return nil
-				}
-				fired = true
-				return mode.err
-			}
+			disk := disktest.New()
+			fired := failing(disk, k, fault)
 			acknowledged, _ := scenario(disk)
-			if !fired && k > disk.ops {
+			if !*fired && k > len(disk.Log()) {
 				if len(acknowledged) != len(all) {
 					t.Fatalf("without a fault only %v were acknowledged", acknowledged)
 				}
 				break
 			}
-			for _, keep := range []int{0, 1, 40, 90, 1 << 20} {
-				fn, got := collect()
-				after := disk.crash(keep)
-				if after.names[name] == nil {
-					if len(acknowledged) > 0 {
-						t.Fatalf("%s, operation %d: the journal is gone", mode.name, k)
-					}
-					continue
-				}
-				log, err := journal.Open(after, name, fn)
-				if err != nil {
-					t.Fatalf("%s, operation %d, keep %d: %v", mode.name, k, keep, err)
-				}
-				log.Close()
-				if len(*got) < len(acknowledged) || !slices.Equal(*got, all[:len(*got)]) {
-					t.Fatalf("%s, operation %d, keep %d: got %v, acknowledged %v", mode.name, k, keep, *got, acknowledged)
+			if sins := disk.Sins(); sins != nil {
+				t.Errorf("%s, operation %d: %v", name, k, sins)
+			}
+			for _, cut := range disk.Cuts(8) {
+				states++
+				got := reopened(t, disk.PowerCut(cut))
+				if len(got) < len(acknowledged) || !slices.Equal(got, all[:len(got)]) {
+					t.Fatalf("%s, operation %d, %s: got %v, acknowledged %v", name, k, cut.Name, got, acknowledged)
 				}
 			}
 		}
 	}
+	t.Logf("%d states of the disk", states)
 }
 
-// Recovery itself is interrupted at every operation, and then completed.
+// reopened returns the records that the next process finds: none if there is no
+// journal.
+func reopened(t *testing.T, disk *disktest.Disk) []string {
+	t.Helper()
+	fn, got := collect()
+	log, err := journal.Open(disk, name, fn)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		t.Fatalf("open %q: %v", content(disk), err)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return *got
+}
+
+// Recovery itself is interrupted at every operation, the power goes, and recovery
+// is completed.
 func TestFaultInsideRecovery(t *testing.T) {
 	whole := build(t, "1", "2")
 	for _, cut := range []int{0, 10, len(whole) - 1, len(whole)} {
+		want := max(bytes.Count(whole[:cut], []byte("\n"))-1, 0)
 		for k := 1; ; k++ {
-			disk := newMemDisk()
-			f := &memFile{disk: disk, data: bytes.Clone(whole[:cut]), synced: bytes.Clone(whole[:cut])}
-			disk.names[name], disk.durable[name] = f, f
-			disk.fault = func(op int, _ string) error {
-				if op == k {
-					return errDisk
-				}
-				return nil
-			}
-			log, err := journal.Open(disk, name, nil)
-			if err == nil {
+			disk := planted(whole[:cut])
+			fired := failing(disk, k, errDisk)
+			if log, err := journal.Open(disk, name, nil); err == nil {
 				log.Close()
-				if k > disk.ops {
+				if !*fired {
 					break
 				}
-				continue // the fault met the close
 			}
-			if _, err := journal.Open(disk.crash(1<<20), name, nil); err != nil {
-				t.Fatalf("cut %d, operation %d: second recovery: %v", cut, k, err)
+			for _, power := range disk.Cuts(1 << 10) {
+				if got := reopened(t, disk.PowerCut(power)); len(got) != want {
+					t.Fatalf("cut %d, operation %d, %s: found %v, want %d records", cut, k, power.Name, got, want)
+				}
 			}
 		}
 	}
 }
 
 func TestDeadStaysDeadAndNeverSyncsAgain(t *testing.T) {
-	for _, kind := range []string{"sync", "write"} {
-		disk := newMemDisk()
+	for _, kind := range []disktest.Kind{disktest.Sync, disktest.Write} {
+		disk := disktest.New()
 		log, err := journal.Create(disk, name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		disk.fault = func(_ int, k string) error {
-			if k == kind {
-				return errDisk
-			}
-			return nil
-		}
+		disk.Before = only(kind, errDisk)
 		first := log.Append(1)
 		if !errors.Is(first, journal.ErrDead) || !errors.Is(first, errDisk) {
 			t.Fatalf("%s: %v", kind, first)
 		}
-		disk.fault, disk.log = nil, nil
-		head := log.Head()
+		disk.Before = nil
+		before, head := len(disk.Log()), log.Head()
 		for _, again := range []error{log.Append(2), log.AppendAll([]any{3}), log.AppendIntent(4)} {
 			if !errors.Is(again, first) {
 				t.Errorf("%s: later append returned %v", kind, again)
 			}
 		}
-		if len(disk.log) != 0 || log.Head() != head || head.Records != 1 {
-			t.Errorf("%s: operations %v after death, head %+v", kind, disk.log, head)
+		if after := disk.Log(); len(after) != before || log.Head() != head || head.Records != 1 {
+			t.Errorf("%s: operations %v after death, head %+v", kind, after[before:], head)
 		}
 	}
 }
@@ -159,9 +181,10 @@ func TestDeadStaysDeadAndNeverSyncsAgain(t *testing.T) {
 // The order of operations is the promise itself: a newline only behind durable
 // bytes, an intent only behind a durable reserve.
 func TestSequenceOfOperations(t *testing.T) {
-	commit := []string{"write", "sync", "write", "sync"}
-	reserve := []string{"remove", "open", "write", "sync", "close", "syncdir"}
-	disk := newMemDisk()
+	const reserve = name + ".reserve"
+	commit := []string{"write " + name, "sync " + name, "write " + name, "sync " + name}
+	room := []string{"remove " + reserve, "create " + reserve, "write " + reserve, "sync " + reserve, "close " + reserve, "syncdir ."}
+	disk := disktest.New()
 	log, err := journal.Create(disk, name)
 	if err != nil {
 		t.Fatal(err)
@@ -173,14 +196,18 @@ func TestSequenceOfOperations(t *testing.T) {
 	}{
 		{"append", func() error { return log.Append(1) }, commit},
 		{"batch", func() error { return log.AppendAll([]any{2, 3}) }, commit},
-		{"first intent", func() error { return log.AppendIntent(4) }, slices.Concat(reserve, commit)},
+		{"first intent", func() error { return log.AppendIntent(4) }, slices.Concat(room, commit)},
 		{"next intent", func() error { return log.AppendIntent(5) }, commit},
 	} {
-		disk.log = nil
+		before := len(disk.Log())
 		if err := step.call(); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(step.want, disk.log); diff != "" {
+		var got []string
+		for _, op := range disk.Log()[before:] {
+			got = append(got, op.String())
+		}
+		if diff := cmp.Diff(step.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", step.what, diff)
 		}
 	}
@@ -191,14 +218,13 @@ func TestSequenceOfOperations(t *testing.T) {
 func TestOpenMakesWhatItReplayedDurable(t *testing.T) {
 	whole := build(t, "1", "2")
 	for _, tail := range []string{"", `{"seq":4,`} {
-		disk := newMemDisk()
-		disk.names[name] = &memFile{disk: disk, data: append(bytes.Clone(whole), tail...)}
+		disk := disktest.New()
+		disk.Put(name, append(bytes.Clone(whole), tail...), false)
 		if _, err := journal.Open(disk, name, nil); err != nil {
 			t.Fatal(err)
 		}
-		after := disk.crash(0).names[name]
-		if after == nil || !bytes.Equal(after.data, whole) {
-			t.Errorf("tail %q: after the power cut %v", tail, after)
+		if after, _ := disk.Durable(name); !bytes.Equal(after, whole) {
+			t.Errorf("tail %q: certain to survive is %q", tail, after)
 		}
 	}
 }
@@ -209,9 +235,9 @@ func TestOutcomeAlwaysFindsRoom(t *testing.T) {
 	intent, outcome := json.RawMessage(`{"type":"intended"}`), json.RawMessage(`{"type":"accepted","task":"t-1"}`)
 	recorded, refused := 0, 0
 	for room := range 300 {
-		disk := newMemDisk()
+		disk := disktest.New()
 		if room%2 == 1 {
-			disk.full = syscall.EDQUOT
+			disk.Full = syscall.EDQUOT
 		}
 		log, err := journal.Create(disk, name)
 		if err != nil {
@@ -223,14 +249,14 @@ func TestOutcomeAlwaysFindsRoom(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		disk.room = journal.ReserveBytes - 20 + room
+		disk.Room = journal.ReserveBytes - 20 + room
 		err = log.AppendIntent(intent)
 		if errors.Is(err, journal.ErrFull) {
 			refused++
 			if errors.Is(err, journal.ErrDead) {
 				t.Fatalf("room %d: %v", room, err)
 			}
-			disk.room = -1 // somebody made room
+			disk.Room = -1 // somebody made room
 			err = log.AppendIntent(intent)
 		} else {
 			recorded++
@@ -238,16 +264,16 @@ func TestOutcomeAlwaysFindsRoom(t *testing.T) {
 		if err != nil {
 			t.Fatalf("room %d: %v", room, err)
 		}
-		if disk.room > 0 {
-			disk.room = 0 // somebody took the rest
+		if disk.Room > 0 {
+			disk.Room = 0 // somebody took the rest
 		}
 		if err := log.Append(outcome); err != nil {
 			t.Fatalf("room %d: outcome lost: %v", room, err)
 		}
-		if _, torn, err := journal.Replay(bytes.NewReader(disk.names[name].data), nil); err != nil || torn {
+		if _, torn, err := journal.Replay(bytes.NewReader(content(disk)), nil); err != nil || torn {
 			t.Fatalf("room %d: torn %v, %v", room, torn, err)
 		}
-		if err := log.AppendIntent(intent); disk.room >= 0 && !errors.Is(err, journal.ErrFull) {
+		if err := log.AppendIntent(intent); disk.Room >= 0 && !errors.Is(err, journal.ErrFull) {
 			t.Fatalf("room %d: an intent without reserve: %v", room, err)
 		}
 	}
@@ -258,23 +284,18 @@ func TestOutcomeAlwaysFindsRoom(t *testing.T) {
 
 func TestFullDiskWithoutReserveIsDeath(t *testing.T) {
 	for _, fault := range []error{syscall.ENOSPC, syscall.EDQUOT} {
-		disk := newMemDisk()
+		disk := disktest.New()
 		log, err := journal.Create(disk, name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		disk.fault = func(_ int, kind string) error {
-			if kind == "write" {
-				return fault
-			}
-			return nil
-		}
+		disk.Before = only(disktest.Write, fault)
 		if err := log.Append(1); !errors.Is(err, journal.ErrDead) || !errors.Is(err, fault) {
 			t.Errorf("%v: %v", fault, err)
 		}
 	}
 	// fsync may report it as well, when blocks are allocated late: never undone.
-	disk := newMemDisk()
+	disk := disktest.New()
 	log, err := journal.Create(disk, name)
 	if err != nil {
 		t.Fatal(err)
@@ -282,12 +303,7 @@ func TestFullDiskWithoutReserveIsDeath(t *testing.T) {
 	if err := log.AppendIntent(1); err != nil {
 		t.Fatal(err)
 	}
-	disk.fault = func(_ int, kind string) error {
-		if kind == "sync" {
-			return syscall.ENOSPC
-		}
-		return nil
-	}
+	disk.Before = only(disktest.Sync, syscall.ENOSPC)
 	if err := log.AppendIntent(2); !errors.Is(err, journal.ErrDead) || errors.Is(err, journal.ErrFull) {
 		t.Errorf("full disk met by fsync: %v", err)
 	}
@@ -298,13 +314,13 @@ func TestFullDiskWithoutReserveIsDeath(t *testing.T) {
 func TestModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		disk := newMemDisk()
+		disk := disktest.New()
 		log, err := journal.Create(disk, name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var want []string
-		reopen := func(next *memDisk) {
+		reopen := func(next *disktest.Disk) {
 			disk = next
 			fn, got := collect()
 			if log, err = journal.Open(disk, name, fn); err != nil {
@@ -343,11 +359,15 @@ func TestModel(t *testing.T) {
 				}
 				reopen(disk)
 			},
-			"power cut": func(*rapid.T) { reopen(disk.crash(0)) },
-			"power cut in an append": func(t *rapid.T) {
-				f := disk.names[name]
-				f.data = append(f.data, `{"seq":`[:rapid.IntRange(1, 7).Draw(t, "written")]...)
-				reopen(disk.crash(rapid.IntRange(0, 9).Draw(t, "kept")))
+			"kill": func(*rapid.T) { reopen(disk.Kill()) },
+			"power cut": func(t *rapid.T) {
+				reopen(disk.PowerCut(rapid.SampledFrom(disk.Cuts(8)).Draw(t, "cut")))
+			},
+			"kill in an append": func(t *rapid.T) {
+				torn := `{"seq":`[:rapid.IntRange(1, 7).Draw(t, "written")]
+				next := disktest.New()
+				next.Put(name, append(content(disk), torn...), false)
+				reopen(next)
 			},
 			"": func(t *rapid.T) {
 				if got := log.Head().Records; int(got) != len(want)+1 {

@@ -87,6 +87,8 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+
+	"github.com/wanbatch/wanbatch/internal/disk"
 )
 
 // ErrDead is matched by the error of every append after one whose effect on
@@ -97,11 +99,11 @@ var ErrDead = errors.New("journal cannot be trusted with more records")
 // A Log appends to one journal. It is safe for concurrent use, but at most one
 // Log may be open on a file: hold a [Lock] around it.
 type Log struct {
-	disk Disk
+	disk disk.Disk
 	name string
 
 	mu       sync.Mutex // guards all below
-	file     File
+	file     disk.File
 	head     Head
 	size     int64 // bytes of the lines that head covers
 	reserved bool  // the reserve stands, made by this log
@@ -111,12 +113,12 @@ type Log struct {
 // Create makes a new journal, mode 0600, that holds only its header. The file
 // and its name are durable on return. It fails with [fs.ErrExist] if there is
 // such a file.
-func Create(disk Disk, name string) (*Log, error) {
-	f, err := disk.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+func Create(d disk.Disk, name string) (*Log, error) {
+	f, err := d.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("create journal %s: %w", name, err)
 	}
-	l := &Log{disk: disk, name: name, file: f}
+	l := &Log{disk: d, name: name, file: f}
 	if err := l.begin(); err != nil {
 		_ = f.Close() // the first error is the one to tell
 		return nil, fmt.Errorf("create journal %s: %w", name, err)
@@ -128,12 +130,12 @@ func Create(disk Disk, name string) (*Log, error) {
 // appending: a torn last record is cut off, and all that was replayed is made
 // durable. If anything is damaged, or fn returns an error, the file is left as
 // it is. The error matches [fs.ErrNotExist] if there is no journal.
-func Open(disk Disk, name string, fn func(line int, payload json.RawMessage) error) (*Log, error) {
-	f, err := disk.OpenFile(name, os.O_RDWR|os.O_APPEND, 0)
+func Open(d disk.Disk, name string, fn func(line int, payload json.RawMessage) error) (*Log, error) {
+	f, err := d.OpenFile(name, os.O_RDWR|os.O_APPEND, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open journal %s: %w", name, err)
 	}
-	l := &Log{disk: disk, name: name, file: f}
+	l := &Log{disk: d, name: name, file: f}
 	if err := l.recover(fn); err != nil {
 		_ = f.Close() // the first error is the one to tell
 		return nil, fmt.Errorf("open journal %s: %w", name, err)
@@ -158,7 +160,7 @@ func (l *Log) recover(fn func(int, json.RawMessage) error) error {
 	if err := l.file.Sync(); err != nil {
 		return err
 	}
-	return l.disk.SyncDir()
+	return l.disk.SyncDir(".")
 }
 
 // begin writes the header of an empty file and makes the file's name durable.
@@ -167,7 +169,7 @@ func (l *Log) begin() error {
 	if err := l.commit(line, head); err != nil {
 		return err
 	}
-	return l.disk.SyncDir()
+	return l.disk.SyncDir(".")
 }
 
 // Append makes one record durable. payload is encoded by [json.Marshal]; a
@@ -268,7 +270,7 @@ func (l *Log) makeRoom(lines []byte, head Head, full *fullError, mayFree bool) e
 // a [*fullError] leaves the log dead.
 func (l *Log) commit(lines []byte, head Head) error {
 	for _, p := range [][]byte{lines, {'\n'}} {
-		err := writeFull(l.file, p)
+		_, err := l.file.Write(p)
 		if isFull(err) {
 			return &fullError{err}
 		}

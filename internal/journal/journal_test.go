@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/wanbatch/wanbatch/internal/disk"
+	"github.com/wanbatch/wanbatch/internal/disk/disktest"
 	"github.com/wanbatch/wanbatch/internal/journal"
 )
 
@@ -46,7 +48,7 @@ func collect() (func(int, json.RawMessage) error, *[]string) {
 // build makes a journal of the payloads in memory and returns its bytes.
 func build(t testing.TB, payloads ...string) []byte {
 	t.Helper()
-	disk := newMemDisk()
+	disk := disktest.New()
 	log, err := journal.Create(disk, name)
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +61,20 @@ func build(t testing.TB, payloads ...string) []byte {
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return disk.names[name].data
+	return content(disk)
+}
+
+// planted is a disk on which a journal of these bytes is durable.
+func planted(data []byte) *disktest.Disk {
+	disk := disktest.New()
+	disk.Put(name, data, true)
+	return disk
+}
+
+// content is the journal as processes see it, nil if there is none.
+func content(disk *disktest.Disk) []byte {
+	data, _ := disk.Bytes(name)
+	return data
 }
 
 // sample is n payloads of many lengths.
@@ -73,8 +88,7 @@ func sample(n int) []string {
 
 func TestRoundTrip(t *testing.T) {
 	root, path := openRoot(t)
-	disk := journal.Dir(root)
-	log, err := journal.Create(disk, name)
+	log, err := journal.Create(disk.Dir(root), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +112,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 
 	fn, got := collect()
-	again, err := journal.Open(disk, name, fn)
+	again, err := journal.Open(disk.Dir(root), name, fn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,16 +144,16 @@ func TestRoundTrip(t *testing.T) {
 
 func TestCreateAndOpenDoNotStandInForEachOther(t *testing.T) {
 	root, _ := openRoot(t)
-	disk := journal.Dir(root)
-	if _, err := journal.Open(disk, name, nil); !errors.Is(err, fs.ErrNotExist) {
+	on := disk.Dir(root)
+	if _, err := journal.Open(on, name, nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("open of nothing: %v", err)
 	}
-	log, err := journal.Create(disk, name)
+	log, err := journal.Create(on, name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	if _, err := journal.Create(disk, name); !errors.Is(err, fs.ErrExist) {
+	if _, err := journal.Create(on, name); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("second create: %v", err)
 	}
 }
@@ -153,7 +167,7 @@ func TestPlantedLinkIsNotFollowed(t *testing.T) {
 	if err := os.Symlink("victim", filepath.Join(path, name)); err != nil {
 		t.Skip(err)
 	}
-	if _, err := journal.Open(journal.Dir(root), name, nil); err == nil {
+	if _, err := journal.Open(disk.Dir(root), name, nil); err == nil {
 		t.Error("a symbolic link was opened as the journal")
 	}
 	if data, err := os.ReadFile(victim); err != nil || len(data) > 0 {
@@ -162,18 +176,18 @@ func TestPlantedLinkIsNotFollowed(t *testing.T) {
 }
 
 func TestUnencodableRecordsHaveNoEffect(t *testing.T) {
-	disk := newMemDisk()
+	disk := disktest.New()
 	log, err := journal.Create(disk, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := bytes.Clone(disk.names[name].data)
+	before := content(disk)
 	for _, payload := range []any{func() {}, json.RawMessage(`{`), strings.Repeat("x", journal.MaxLine)} {
 		if err := log.AppendAll([]any{1, payload}); err == nil || errors.Is(err, journal.ErrDead) {
 			t.Errorf("payload of type %T: %v", payload, err)
 		}
 	}
-	if !bytes.Equal(before, disk.names[name].data) {
+	if !bytes.Equal(before, content(disk)) {
 		t.Error("a refused record left bytes behind")
 	}
 	if err := log.Append("fine"); err != nil {
@@ -196,10 +210,8 @@ func TestLongestLineCanBeReadBack(t *testing.T) {
 }
 
 func TestCallbackErrorLeavesTheFileAlone(t *testing.T) {
-	disk := newMemDisk()
 	data := append(build(t, sample(3)...), "{torn"...)
-	f := &memFile{disk: disk, data: bytes.Clone(data)}
-	disk.names[name] = f
+	disk := planted(data)
 	stop := errors.New("stop")
 	_, err := journal.Open(disk, name, func(line int, _ json.RawMessage) error {
 		if line == 3 {
@@ -207,8 +219,8 @@ func TestCallbackErrorLeavesTheFileAlone(t *testing.T) {
 		}
 		return nil
 	})
-	if !errors.Is(err, stop) || !strings.Contains(err.Error(), "line 3") || !bytes.Equal(f.data, data) {
-		t.Errorf("err %v, file changed: %v", err, !bytes.Equal(f.data, data))
+	if !errors.Is(err, stop) || !strings.Contains(err.Error(), "line 3") || !bytes.Equal(content(disk), data) {
+		t.Errorf("err %v, file changed: %v", err, !bytes.Equal(content(disk), data))
 	}
 }
 
@@ -289,7 +301,7 @@ func BenchmarkReplay(b *testing.B) {
 
 func BenchmarkAppend(b *testing.B) {
 	root, _ := openRoot(b)
-	log, err := journal.Create(journal.Dir(root), name)
+	log, err := journal.Create(disk.Dir(root), name)
 	if err != nil {
 		b.Fatal(err)
 	}

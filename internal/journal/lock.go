@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/wanbatch/wanbatch/internal/disk"
 )
 
 // Owner says who holds a lock, for people and for the next holder. The lock
@@ -46,7 +49,7 @@ type Lock struct {
 }
 
 // Acquire takes the lock at path at once or returns a [*LockedError]. The file
-// is made, mode 0600, if there is none, and then names owner, durably. A file
+// is made, mode 0600, if there is none, and then names owner, durably if the folder is. A file
 // left behind by a dead process does not block; [Lock.Previous] tells whose it
 // was. A path that is a symbolic link or no regular file is refused.
 //
@@ -108,7 +111,10 @@ func (l *Lock) sign(owner Owner) error {
 	if err != nil {
 		return err
 	}
-	return writeOwner(l.path, append(text, '\n'))
+	if err := writeOwner(l.path, append(text, '\n')); err != nil {
+		return err
+	}
+	return disk.SyncFolder(filepath.Dir(l.path)) // a name that a power cut takes away reserves nothing
 }
 
 // maxOwner bounds what is read from a lock file.

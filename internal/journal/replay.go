@@ -103,14 +103,18 @@ func (s *replayed) take(line []byte, fn func(int, json.RawMessage) error) error 
 // bad: then a whole record stands there with one byte behind it. A torn first
 // line is cut off only if it is the beginning of our header: anything else is a
 // file of somebody else's.
+//
+// Zeros at the end are no damage: a power cut can make a file longer before the
+// bytes come. Even the newline can be one, as a single changed bit cannot.
 func (h Head) judgeTail(tail []byte) (torn bool, err error) {
 	if len(tail) == 0 {
 		return false, nil
 	}
-	if _, _, reason := h.check(tail[:len(tail)-1]); reason == "" {
+	written := bytes.TrimRight(tail, "\x00")
+	if _, _, reason := h.check(tail[:len(tail)-1]); reason == "" && len(written) == len(tail) {
 		return false, &CorruptError{int(h.Records) + 1, "another byte stands where its newline belongs"}
 	}
-	if first, _ := headerLine(); h.Records == 0 && !bytes.HasPrefix(first, tail) {
+	if first, _ := headerLine(); h.Records == 0 && !bytes.HasPrefix(first, written) {
 		return false, &CorruptError{1, "it is not the header of a wanbatch journal"}
 	}
 	return true, nil

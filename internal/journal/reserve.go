@@ -2,8 +2,6 @@ package journal
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -38,7 +36,7 @@ func (l *Log) ensureReserve() error {
 	}
 	noise := make([]byte, ReserveBytes)
 	rand.NewChaCha8([32]byte{}).Read(noise) //nolint:errcheck // never fails, says its documentation
-	err = writeFull(f, noise)
+	_, err = f.Write(noise)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -46,7 +44,7 @@ func (l *Log) ensureReserve() error {
 		err = cerr
 	}
 	if err == nil {
-		err = l.disk.SyncDir()
+		err = l.disk.SyncDir(".")
 	}
 	l.reserved = err == nil
 	return err
@@ -63,20 +61,11 @@ func (l *Log) dropReserve() error {
 	case err != nil:
 		return err
 	}
-	return l.disk.SyncDir()
+	return l.disk.SyncDir(".")
 }
 
 // isFull tells the errors that freeing room can cure. A file size limit
 // (EFBIG) is not among them.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-}
-
-// writeFull is one write. A short one is an error even if the disk says nothing.
-func writeFull(f File, p []byte) error {
-	n, err := f.Write(p)
-	if err == nil && n < len(p) {
-		err = fmt.Errorf("%w: %d of %d bytes", io.ErrShortWrite, n, len(p))
-	}
-	return err
 }

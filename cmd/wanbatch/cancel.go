@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wanbatch/wanbatch/pipeline"
+)
+
+type cancelOptions struct {
+	place
+	voice
+	endpoint   string
+	wait, json bool
+}
+
+func (p *program) cancelCommand() *cobra.Command {
+	var o cancelOptions
+	cmd := &cobra.Command{
+		Use:   "cancel MANIFEST|DIR",
+		Short: "cancel the tasks that still wait at the provider; spends nothing",
+		Long: "Cancels every task that the provider has not begun to run, free of charge. A task\n" +
+			"that runs is left alone and fetched by the next run; a job that was canceled\n" +
+			"fails and is submitted again only by run --retry-failed; jobs that were never\n" +
+			"submitted stay pending. Needs the key that the batch was last run with.\n\n" +
+			"Exits 0 if nothing waits any more, 6 if the key is refused, 7 if a run is in the\n" +
+			"way, 130 if interrupted, 2 for usage, 1 for all else.",
+		Example: "  wanbatch cancel output/spring",
+		Args:    takes("MANIFEST|DIR"),
+		RunE: p.verb(func(ctx context.Context, args []string) error {
+			return p.cancel(ctx, args[0], o)
+		}),
+	}
+	o.place.flags(cmd)
+	o.voice.flags(cmd)
+	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait for a batch or lane that another run holds")
+	cmd.Flags().StringVar(&o.endpoint, "endpoint", "", "send calls to `url`, which must be where the batch was run")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as one JSON document at the end")
+	return cmd
+}
+
+func (p *program) cancel(ctx context.Context, arg string, o cancelOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	folder, lane, err := p.laneOf(arg, o.place)
+	if err != nil {
+		return err
+	}
+	before, err := pipeline.Status(folder)
+	if err != nil {
+		return err
+	}
+	cfg := pipeline.Config{State: p.stateFolder(), Proxy: http.ProxyFromEnvironment, Wait: o.wait, Version: currentVersion().Version}
+	if cfg.Endpoint, err = p.endpoint(o.endpoint, lane); err != nil {
+		return err
+	}
+	if waiting(before) > 0 {
+		if cfg.Key, err = p.apiKey(lane); err != nil {
+			return err
+		}
+	}
+	report, err := p.attend(ctx, cfg, o.voice, false, func(ctx context.Context, cfg pipeline.Config) (*pipeline.Report, error) {
+		return pipeline.Cancel(ctx, folder, cfg)
+	})
+	if report == nil {
+		return err
+	}
+	if o.json {
+		if e := report.JSON(p.out); e != nil {
+			return e
+		}
+		return err
+	}
+	p.out.line("%s: %s canceled; %s", report.Batch, count(canceled(before, report), "task"), counts(report))
+	if !report.Complete {
+		p.out.line("run the manifest again to go on with the jobs that are left")
+	}
+	return err
+}
+
+// laneOf returns the batch folder that an argument names, and the lane of its
+// manifest: that of a bare folder says nothing, the journal knows the rest.
+func (p *program) laneOf(arg string, where place) (string, pipeline.Lane, error) {
+	if info, err := os.Stat(arg); err == nil && info.IsDir() {
+		return arg, pipeline.Lane{}, nil
+	}
+	m, err := p.manifest(arg, where)
+	if err != nil {
+		return "", pipeline.Lane{}, err
+	}
+	return where.folder(m), m.Lane, nil
+}
+
+// waiting is how many tasks may still wait at the provider, as far as is known.
+func waiting(r *pipeline.Report) int {
+	n := 0
+	for _, j := range r.Jobs {
+		if j.State == "queued" {
+			n++
+		}
+	}
+	return n
+}
+
+// canceled is how many tasks were canceled between two reports.
+func canceled(before, after *pipeline.Report) int {
+	waited := map[string]bool{}
+	for _, j := range before.Jobs {
+		waited[j.ID] = j.State == "queued"
+	}
+	n := 0
+	for _, j := range after.Jobs {
+		if waited[j.ID] && j.Error != nil && j.Error.Code == "Canceled" {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,275 @@
+package pipeline
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/journal"
+)
+
+const (
+	reportJSON = "report.json"
+	reportCSV  = "report.csv"
+
+	writeReportAgain = "wanbatch report writes it anew from the journal"
+	cutJournal       = "put an intact copy of the journal back; if the report is what was changed, " + writeReportAgain
+)
+
+// auditReports proves report.json and report.csv against the journal as it was
+// when they were written: it may have grown since.
+func (a *auditor) auditReports() {
+	if a.core.Begin() == nil {
+		return // no run came as far as a report
+	}
+	var want *Report
+	text, ok := a.readReport(reportJSON)
+	if ok {
+		want = a.auditJSON(text)
+	}
+	if want == nil { // the table is then compared with the journal as it is
+		want, _ = newReport(a.core, a.head, a.path) // no error: there is a begin
+	}
+	if table, ok := a.readReport(reportCSV); ok {
+		a.auditCSV(table, want)
+	}
+}
+
+func (a *auditor) readReport(name string) ([]byte, bool) {
+	text, err := a.root.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		a.problem(name, writeReportAgain, "it is missing, so nothing vouches for the end of the journal")
+	case err != nil:
+		a.problem(name, "make it readable", "%v", err)
+	}
+	return text, err == nil
+}
+
+// auditJSON compares report.json with the fold of the journal at the head that
+// it carries, which is returned; nil if there is no such fold.
+func (a *auditor) auditJSON(text []byte) *Report {
+	var got Report
+	if err := json.Unmarshal(text, &got); err != nil {
+		a.problem(reportJSON, writeReportAgain, "it is not a report: %v", err)
+		return nil
+	}
+	want, err := a.reportAt(got.Journal, commandFolder(&got))
+	if err != nil {
+		a.problem(reportJSON+": journal", cutJournal, "%v", err)
+		return nil
+	}
+	expected := encoded(want.JSON)
+	if bytes.Equal(text, expected) {
+		return want
+	}
+	d := &mismatch{auditor: a, file: reportJSON}
+	d.json("", parsed(text), parsed(expected))
+	d.end()
+	return want
+}
+
+// reportAt is the report as the journal gave it when it had this head.
+func (a *auditor) reportAt(at JournalHead, folder string) (*Report, error) {
+	if at.Records < 1 || at.Records > a.head.Records {
+		return nil, fmt.Errorf("it was made from %d records, of which the journal has %d intact: its tail was cut off, or the report changed",
+			at.Records, a.head.Records)
+	}
+	f, err := a.root.Open(journalName)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // read only: nothing can be lost
+	core := batch.New(batch.Settings{}, nil)
+	head, _, err := journal.Replay(&firstLines{bufio.NewReader(f), at.Records}, replayInto(core))
+	if err != nil {
+		return nil, fmt.Errorf("it rests on records that prove nothing: %w", err)
+	}
+	if head.Hash != at.Head {
+		return nil, fmt.Errorf("the journal's record %d has another hash: its tail was written anew, or the report changed", at.Records)
+	}
+	return newReport(core, head, folder)
+}
+
+// firstLines reads the first lines of a file and no more.
+type firstLines struct {
+	from *bufio.Reader
+	left int64
+}
+
+func (l *firstLines) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, io.EOF
+	}
+	n, err := l.from.Read(p)
+	for i, c := range p[:n] {
+		if c != '\n' {
+			continue
+		}
+		if l.left--; l.left == 0 {
+			return i + 1, nil
+		}
+	}
+	return n, err
+}
+
+// commandFolder is the folder as the report's own commands name it: it depends on
+// where the run was started, which no record tells. "" if no command does.
+func commandFolder(r *Report) string {
+	for _, j := range r.Jobs {
+		if j.Error == nil || j.Error.Code != codeQuarantined {
+			continue
+		}
+		rest, ok := strings.CutPrefix(j.Error.Hint, "wanbatch resolve ")
+		if folder, _, found := strings.Cut(rest, " "+j.ID+" --adopt "); ok && found {
+			return folder
+		}
+	}
+	return ""
+}
+
+// auditCSV compares report.csv with the same fold, cell by cell.
+func (a *auditor) auditCSV(text []byte, want *Report) {
+	expected := encoded(want.CSV)
+	if bytes.Equal(text, expected) {
+		return
+	}
+	d := &mismatch{auditor: a, file: reportCSV}
+	got, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	if err != nil {
+		a.problem(reportCSV, writeReportAgain, "it is not a table of this form: %v", err)
+		return
+	}
+	rows, _ := csv.NewReader(bytes.NewReader(expected)).ReadAll() // no error: it was just written
+	if len(got) != len(rows) {
+		d.add("", fmt.Sprintf("%d lines", len(got)), fmt.Sprintf("%d", len(rows)))
+	}
+	for i := range min(len(got), len(rows)) {
+		d.row(i+1, rows[0], got[i], rows[i])
+	}
+	d.end()
+}
+
+func encoded(write func(io.Writer) error) []byte {
+	var b bytes.Buffer
+	_ = write(&b) // no error: a buffer takes everything
+	return b.Bytes()
+}
+
+// parsed reads JSON that was read before, keeping numbers as they are spelled.
+func parsed(text []byte) (v any) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	_ = d.Decode(&v)
+	return v
+}
+
+// mostDifferences is how many of one file are named.
+const mostDifferences = 20
+
+// mismatch names where a file differs from what it should be.
+type mismatch struct {
+	*auditor
+	file string
+	n    int
+}
+
+func (d *mismatch) add(at, got, want string) {
+	if d.n++; d.n <= mostDifferences {
+		where := d.file
+		if at != "" {
+			where += ": " + at
+		}
+		d.problem(where, writeReportAgain, "it says %s, the journal says %s", got, want)
+	}
+}
+
+// end tells what was not named.
+func (d *mismatch) end() {
+	switch {
+	case d.n == 0:
+		d.problem(d.file, writeReportAgain, "its values are right, but its text is not what wanbatch writes")
+	case d.n > mostDifferences:
+		d.problem(d.file, writeReportAgain, "it differs in %d more places", d.n-mostDifferences)
+	}
+}
+
+func (d *mismatch) json(at string, got, want any) {
+	switch w := want.(type) {
+	case map[string]any:
+		if g, ok := got.(map[string]any); ok {
+			d.object(at, g, w)
+			return
+		}
+	case []any:
+		if g, ok := got.([]any); ok && len(g) == len(w) {
+			for i := range w {
+				d.json(fmt.Sprintf("%s[%s]", at, element(i, w[i])), g[i], w[i])
+			}
+			return
+		}
+	}
+	if g, w := shortJSON(got), shortJSON(want); g != w {
+		d.add(at, g, w)
+	}
+}
+
+func (d *mismatch) object(at string, got, want map[string]any) {
+	both := maps.Clone(want)
+	maps.Copy(both, got)
+	for _, name := range slices.Sorted(maps.Keys(both)) {
+		g, inGot := got[name]
+		w, inWant := want[name]
+		path := strings.TrimPrefix(at+"."+name, ".")
+		switch {
+		case !inWant:
+			d.add(path, shortJSON(g), "nothing of it")
+		case !inGot:
+			d.add(path, "nothing of it", shortJSON(w))
+		default:
+			d.json(path, g, w)
+		}
+	}
+}
+
+// element names one of a list: by its id if it has one.
+func element(i int, v any) string {
+	if object, ok := v.(map[string]any); ok {
+		if id, ok := object["id"].(string); ok {
+			return id
+		}
+	}
+	return fmt.Sprint(i)
+}
+
+// shortJSON is a value as a message can show it.
+func shortJSON(v any) string {
+	switch v := v.(type) {
+	case []any:
+		return fmt.Sprintf("a list of %d", len(v))
+	case map[string]any:
+		return fmt.Sprintf("an object of %d", len(v))
+	}
+	text, _ := json.Marshal(v) // no error: it was just parsed
+	return string(text)
+}
+
+func (d *mismatch) row(line int, header, got, want []string) {
+	for i, name := range header {
+		switch {
+		case i >= len(got):
+			d.add(fmt.Sprintf("line %d, %s", line, name), "nothing", fmt.Sprintf("%q", want[i]))
+		case got[i] != want[i]:
+			d.add(fmt.Sprintf("line %d, %s", line, name), fmt.Sprintf("%q", got[i]), fmt.Sprintf("%q", want[i]))
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/dashscope"
+)
+
+// Cancel cancels the tasks of a batch folder that still wait at the provider. It
+// creates nothing, spends nothing, fetches nothing, and never touches a task that
+// runs: such a task, and one whose cancel comes too late, is left to the next
+// [Run], as is a create in doubt. It returns when each waiting task is canceled,
+// or known to be past that.
+//
+// The job of a canceled task is failed with code Canceled, free of charge, and
+// comes back with Config.RetryFailed; jobs that were never submitted stay
+// pending. The provider does not charge a canceled task (inferred: it bills
+// seconds of output), so its hold is freed.
+//
+// Region, model, limits and endpoint are those of the folder's newest run, and
+// the key must be the same, so that one customer's batch is not looked for on
+// another's account. Of cfg, what says how to submit has no effect; Output
+// defaults to the folder that the batch folder is in. Locks, journal, report and
+// errors are those of [Run]; [ErrBudget] does not occur.
+func Cancel(ctx context.Context, path string, cfg Config) (*Report, error) {
+	if cfg.Output == "" {
+		cfg.Output = filepath.Dir(filepath.Clean(path))
+	}
+	cfg = cfg.withDefaults()
+	p, err := remembered(path)
+	if err != nil {
+		return nil, err
+	}
+	target, err := resolveEndpoint(p, cfg)
+	if err != nil {
+		return nil, err
+	}
+	core := batch.New(batch.Settings{}, []batch.LaneSettings{laneSettings(p)})
+	core.CancelQueued()
+	return inFolder(ctx, path, core, false, cfg, func(locking context.Context, f *folder) error {
+		if err := sameKey(core, cfg.Key); err != nil {
+			return err
+		}
+		return work(ctx, locking, f, p, cfg, target)
+	})
+}
+
+// sameKey refuses a key that the newest run did not use. No key at all is for
+// whoever needs one to refuse.
+func sameKey(core *batch.Batch, given Key) error {
+	last, key := core.LastRun(), dashscope.NewSecret(string(given))
+	if last == nil || key.IsZero() || last.Key == key.Fingerprint() {
+		return nil
+	}
+	return fmt.Errorf("%w: the tasks of this batch were made with key %s; this is key %s, give that one",
+		ErrUsage, last.Key, key.Fingerprint())
+}
+
+// remembered is what the journal knows of the plan that its newest run had: all
+// but the jobs, which are not needed to follow or cancel a task.
+func remembered(path string) (*Plan, error) {
+	core := batch.New(batch.Settings{}, nil)
+	if _, err := readFolder(path, core); err != nil {
+		return nil, err
+	}
+	begin, run := core.Begin(), core.LastRun()
+	if begin == nil {
+		return nil, fmt.Errorf("%w: the journal of %s holds no batch yet; there is nothing to cancel", ErrUsage, path)
+	}
+	m := NewManifest()
+	m.Name, m.Model, m.Lane.Region = begin.Batch, begin.Model, begin.Region
+	if run != nil {
+		m.SHA256, m.Lane.Endpoint, m.Budget.MaxCost = run.ManifestSHA256, run.Endpoint, run.Cap
+		if err := m.restore(run.Settings); err != nil {
+			return nil, fmt.Errorf("batch %s: settings of run %s: %w", path, run.ID, err)
+		}
+	}
+	return &Plan{Manifest: *m, Currency: begin.Currency}, nil
+}
+
+// restore takes back the settings that [opened] wrote down. What an older
+// program did not write keeps its default.
+func (m *Manifest) restore(settings map[string]string) error {
+	l := &m.Limits
+	for name, read := range map[string]func(string) error{
+		"exclusive":         func(s string) error { m.Lane.Exclusive = Exclusive(s); return nil },
+		"running":           into(&l.Running, strconv.Atoi),
+		"queue_ahead":       into(&l.QueueAhead, strconv.Atoi),
+		"create_per_second": into(&l.CreatePerSecond, parseRate),
+		"query_per_second":  into(&l.QueryPerSecond, parseRate),
+		"poll_min":          into(&l.PollMin, time.ParseDuration),
+		"poll_max":          into(&l.PollMax, time.ParseDuration),
+		"settle":            into(&l.Settle, time.ParseDuration),
+		"task_life":         into(&l.TaskLife, time.ParseDuration),
+		"burst_wait":        into(&l.BurstWait, time.ParseDuration),
+		"tries":             into(&l.Tries, strconv.Atoi),
+	} {
+		if text, ok := settings[name]; ok {
+			if err := read(text); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// into returns a function that parses a text into a variable.
+func into[T any](to *T, parse func(string) (T, error)) func(string) error {
+	return func(text string) (err error) {
+		*to, err = parse(text)
+		return err
+	}
+}
+
+func parseRate(text string) (float64, error) { return strconv.ParseFloat(text, 64) }

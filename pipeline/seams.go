@@ -1,0 +1,24 @@
+package pipeline
+
+import (
+	"net/http"
+	"os"
+
+	"github.com/wanbatch/wanbatch/internal/disk"
+)
+
+// seams are where a test of this package puts something else in place of the
+// world. The zero value is the world.
+type seams struct {
+	disk    func(*os.Root) disk.Disk // in place of the batch folder, for journal and downloads
+	results http.RoundTripper        // in place of guarded connections, for downloads
+	inline  bool                     // effects run on the loop's own goroutine, one after the other
+}
+
+// on is the disk of a batch folder.
+func (s seams) on(root *os.Root) disk.Disk {
+	if s.disk != nil {
+		return s.disk(root)
+	}
+	return disk.Dir(root)
+}
