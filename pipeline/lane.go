@@ -14,8 +14,8 @@ import (
 
 	"github.com/wanbatch/wanbatch/internal/batch"
 	"github.com/wanbatch/wanbatch/internal/dashscope"
-	"github.com/wanbatch/wanbatch/internal/fetch"
 	"github.com/wanbatch/wanbatch/internal/disk"
+	"github.com/wanbatch/wanbatch/internal/fetch"
 	"github.com/wanbatch/wanbatch/internal/journal"
 )
 

@@ -375,11 +375,17 @@ func TestSelection(t *testing.T) {
 	}
 }
 
-// Strangers' tasks in the account are never taken for ours, nor ours for theirs.
+// Strangers' tasks in the account are never taken for ours, nor ours for theirs,
+// also where the manifest promised that there are none.
 func TestForeignTasks(t *testing.T) {
-	r := newRig(t, 600, emulator.Options{}, "foreign-task:20%")
-	report := r.run(r.plan(10, "false"))
-	r.settled(report, 10)
+	for _, exclusive := range []string{"true", "key", "false"} {
+		t.Run(exclusive, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 600, emulator.Options{}, "foreign-task:20%")
+			report := r.run(r.plan(10, exclusive))
+			r.settled(report, 10)
+		})
+	}
 }
 
 // Refusals beyond the running task do not lose or repeat anything.

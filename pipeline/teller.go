@@ -13,10 +13,10 @@ import (
 // come from the loop, which owns the core; troubles come from workers and carry
 // the progress of the newest record.
 type teller struct {
-	core    *batch.Batch
-	cfg     Config
-	cap     decimal.NullDecimal
-	now     func() time.Time // core time
+	core *batch.Batch
+	cfg  Config
+	cap  decimal.NullDecimal
+	now  func() time.Time // core time
 
 	mu       sync.Mutex // serialises OnEvent, guards progress
 	progress Progress

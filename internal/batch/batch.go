@@ -94,6 +94,11 @@ type job struct {
 	fetch fetch
 }
 
+// isFresh reports whether this run may submit the job for the first time.
+func (j *job) isFresh() bool {
+	return j.state == StatePending && len(j.attempts) == 0 && !j.removed && !j.skip
+}
+
 // attempt returns the newest attempt; a job that has none is a caller's bug.
 func (j *job) attempt() *Attempt { return &j.attempts[len(j.attempts)-1] }
 

@@ -305,7 +305,7 @@ func TestIntruderMakesAnExclusiveLaneSharedForGood(t *testing.T) {
 		r.crash(time.Second)
 		r.list(ours, stranger("x"))
 		r.list(ours, stranger("x"))
-		r.baseline(ours, stranger("x"))
+		r.baseline(ours, stranger("x"), stranger("w"+string(rune('a'+r.count(Opened))))) // more of them are no news
 	}
 	r.answer(r.await(OpCreate), Observation{Result: Unknown})
 	r.list(ours, stranger("x"), Row{Task: "y"})
@@ -354,6 +354,21 @@ func TestForeignOnlyFromCleanLists(t *testing.T) {
 	}
 	if r.count(Foreign) != 0 {
 		t.Fatal("a task that may be our own became foreign")
+	}
+}
+
+// The same for a list asked in doubt and answered after the doubt was given up.
+func TestListAskedInDoubtShowsNoStrangers(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	asked := r.await(OpList)
+	r.now = r.now.Add(r.lane.TaskLife)
+	r.pump()
+	r.wantState("j0", StateQuarantined)
+	r.answer(asked, Observation{Result: Listed, Complete: true, Rows: []Row{{Task: "mine", Status: StatusRunning}}})
+	if r.count(Foreign) != 0 || r.b.Lane(0).Exclusive != ExclusiveAll {
+		t.Fatal("our own task, asked for in doubt, is taken for an intruder's")
 	}
 }
 

@@ -111,9 +111,14 @@ func (b *Batch) refusedCreate(l *lane, o Observation, now time.Time) {
 	if n := len(l.live); n > 0 && o.Class != ClassRetry && o.Class != ClassBurst {
 		l.ceiling, l.ceilingAt = n, now
 	}
-	if o.Class != ClassQuota {
+	switch {
+	case o.Class != ClassQuota:
 		l.quotas = 0
-	} else if l.quotas++; l.quotas >= quotaTries {
+	case len(l.live) > 0: // it may only say that tasks run already
+	default:
+		l.quotas++
+	}
+	if l.quotas >= quotaTries {
 		b.halt(StopAccount, o)
 	}
 }
@@ -136,6 +141,9 @@ func (b *Batch) refusedLook(o Observation) {
 
 // diskFull holds back creates and downloads until there may be room again.
 func (b *Batch) diskFull(o Observation, now time.Time) {
+	if now.Sub(b.diskAt) > diskMemory {
+		b.diskFails = 0
+	}
 	b.diskFails++
 	b.diskAt = now.Add(backoffMax / 2)
 	if b.diskFails >= diskTries {

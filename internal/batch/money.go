@@ -48,10 +48,13 @@ func (m *ledger) keep(a *Attempt) {
 }
 
 // fits reports whether one more attempt of the job keeps the cap.
-func (b *Batch) fits(j *job) bool {
+func (b *Batch) fits(j *job) bool { return b.affords(j.plan.Hold) }
+
+// affords reports whether holding that much more keeps the cap.
+func (b *Batch) affords(more decimal.Decimal) bool {
 	if !b.settings.Cap.Valid {
 		return true
 	}
 	m := b.money
-	return m.spent.Add(m.held).Add(m.possible).Add(j.plan.Hold).LessThanOrEqual(b.settings.Cap.Decimal)
+	return m.spent.Add(m.held).Add(m.possible).Add(more).LessThanOrEqual(b.settings.Cap.Decimal)
 }

@@ -75,17 +75,23 @@ func (b *Batch) retry(now time.Time) (Step, bool) {
 		a := j.attempt()
 		again := &Event{Kind: Again, Job: j.id, Attempt: a.N, By: string(a.Class), After: now}
 		switch {
-		case a.End.Status == StatusCanceled:
-			again.By = byWithdrawal
-		case j.tries < b.settings.Tries:
-			again.After = now.Add(backoff(j.tries, 0))
-		default:
+		case !b.returns(j):
 			b.failed = b.failed[1:] // for good
 			continue
+		case a.End.Status == StatusCanceled:
+			again.By = byWithdrawal
+		default:
+			again.After = now.Add(backoff(j.tries, 0))
 		}
 		return Step{Record: again}, true
 	}
 	return Step{}, false
+}
+
+// returns reports whether a job whose retry is not decided yet goes back into the
+// queue.
+func (b *Batch) returns(j *job) bool {
+	return j.attempt().End.Status == StatusCanceled || j.tries < b.settings.Tries
 }
 
 // nextFetch starts the download whose URL dies first. Full disks hold them all
@@ -124,8 +130,11 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 	if b.stop != StopNone || l.open != nil {
 		return Step{}, false
 	}
+	if !b.room(l, now) {
+		return Step{}, false
+	}
 	j := b.nextPending(now)
-	if j == nil || !b.fits(j) || !b.room(l, now) {
+	if j == nil || !b.fits(j) {
 		return Step{}, false
 	}
 	if !l.baselined || now.Sub(l.listedAt) > listEvery {
@@ -156,11 +165,14 @@ func (b *Batch) room(l *lane, now time.Time) bool {
 		}
 		return false
 	}
+	if b.diskFails > 0 && len(b.fetching) > 0 {
+		return false // a download tells first whether the disk takes anything again
+	}
 	return len(b.fetching) <= b.settings.Backlog && !b.diskAt.After(now)
 }
 
 // nextPending returns the job to submit next: those that come back first, then
-// the others in manifest order.
+// the others in manifest order, but for the last few.
 func (b *Batch) nextPending(now time.Time) *job {
 	for _, j := range b.returned {
 		switch {
@@ -171,13 +183,45 @@ func (b *Batch) nextPending(now time.Time) *job {
 			return j
 		}
 	}
-	for ; b.fresh < len(b.jobs); b.fresh++ {
-		j := b.jobs[b.fresh]
-		if j.state == StatePending && len(j.attempts) == 0 && !j.removed && !j.skip {
-			return j
+	for b.fresh < len(b.jobs) && !b.jobs[b.fresh].isFresh() {
+		b.fresh++
+	}
+	if b.fresh == len(b.jobs) {
+		return nil
+	}
+	return b.longestOfTail(b.jobs[b.fresh])
+}
+
+// longestOfTail returns the job that should run the longest if first begins the
+// last few, and first otherwise. Where several tasks run at once a long one that
+// begins last would run alone. Which jobs are paid for does not depend on it:
+// unless all of them fit under the cap they are taken in order.
+func (b *Batch) longestOfTail(first *job) *job {
+	running := 0
+	for _, l := range b.lanes {
+		running += l.Running
+	}
+	if running <= 1 {
+		return first
+	}
+	few := tailFactor * running
+	longest, need := first, first.plan.Hold
+	for _, j := range b.jobs[first.index+1:] {
+		if !j.isFresh() {
+			continue
+		}
+		if few--; few == 0 {
+			return first
+		}
+		need = need.Add(j.plan.Hold)
+		if j.runBase > longest.runBase {
+			longest = j
 		}
 	}
-	return nil
+	if !b.affords(need) {
+		return first
+	}
+	return longest
 }
 
 // withdraw takes back what cannot finish: a task that is still PENDING at three

@@ -63,8 +63,10 @@ const (
 	backoffMax   = time.Minute      // longest: the provider says throttling passes within a minute
 	quotaTries   = 10               // quota refusals in a row before it is the account's limit
 	diskTries    = 10               // full-disk answers in a row before the run gives up
+	diskMemory   = 10 * time.Minute // after which the next one is the first again
 	ceilingStep  = 10 * time.Minute // a ceiling learned from a refusal rises by one
 	listEvery    = 10 * time.Minute // strangers are counted at least this often while creating
+	tailFactor   = 6                // the last few jobs are this many for each task that runs at once
 	unknownTries = 3                // UNKNOWN answers in a row, past the life of an id, before the job is lost
 )
 

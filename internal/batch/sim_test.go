@@ -19,7 +19,10 @@ import (
 // that a seed chose, and a driver that dies at any step. What must hold is
 // checked after every step against the provider's meter.
 
-var seedFlag = flag.Int64("seed", -1, "simulate this seed alone")
+var (
+	seedFlag  = flag.Int64("seed", -1, "simulate this seed alone")
+	seedsFlag = flag.Int("seeds", 2000, "simulate this many seeds")
+)
 
 func TestSimulate(t *testing.T) {
 	if *seedFlag >= 0 {
@@ -30,7 +33,7 @@ func TestSimulate(t *testing.T) {
 		t.Logf("%d steps, %v simulated, hash %x, %v", s.steps, s.now.Sub(epoch), s.hash.Sum64(), s.reach)
 		return
 	}
-	seeds := 2000
+	seeds := *seedsFlag
 	if testing.Short() || raceEnabled {
 		seeds = 100
 	}
@@ -58,7 +61,7 @@ func TestSimulate(t *testing.T) {
 	t.Logf("%d seeds, %.0f virtual hours", seeds, hours.Hours())
 	for _, k := range slices.Sorted(slices.Values(reachable)) {
 		t.Logf("%6d seeds  %s", reach[k], k)
-		if reach[k] == 0 && seeds == 2000 && !t.Failed() {
+		if reach[k] == 0 && seeds >= 2000 && !t.Failed() {
 			t.Errorf("no seed reaches: %s", k)
 		}
 	}
@@ -127,9 +130,10 @@ type sim struct {
 	broke     time.Time // the account may not create until then
 	diskAt    time.Time // the disk is full until then
 	busy      map[string]Op
-	again     map[string]int // a person's resubmissions, by job
-	open      string         // job whose intent has no outcome in the journal
-	recovers  bool           // the process started after a crash and did not idle yet
+	again     map[string]int  // a person's resubmissions, by job
+	waited    map[string]bool // jobs whose task waited for a person, perhaps too long
+	open      string          // job whose intent has no outcome in the journal
+	recovers  bool            // the process started after a crash and did not idle yet
 	steps     int
 	instant   time.Time
 	atInstant int
@@ -160,7 +164,7 @@ type happening struct {
 func newSim(seed uint64) *sim {
 	rnd := rand.New(rand.NewPCG(seed, 42))
 	s := &sim{rnd: rnd, now: epoch, set: testSettings(), lane: testLane(), busy: map[string]Op{},
-		again: map[string]int{}, calls: map[Op]int{}, reach: map[string]int{}, hash: fnv.New64a()}
+		again: map[string]int{}, waited: map[string]bool{}, calls: map[Op]int{}, reach: map[string]int{}, hash: fnv.New64a()}
 	s.p = newProvider(rnd, epoch, s.lane.TaskLife)
 	s.choose()
 	return s
@@ -375,6 +379,8 @@ func (s *sim) person() {
 		switch {
 		case task != "" && s.chance(300) && s.p.byID[task].status != StatusRunning && s.p.byID[task].status != StatusPending:
 			kind = Abandoned
+		case kind == Adopted:
+			s.waited[j.id] = true
 		case kind == Again:
 			s.again[j.id]++
 		}
@@ -431,6 +437,11 @@ func (s *sim) end() (finished bool, err error) {
 		s.hit("stop: " + string(v.Stop))
 	}
 	s.record(Event{Kind: Closed, By: string(v.Stop)})
+	for id, n := range s.p.paid {
+		if n > 1+s.again[id] {
+			return false, fmt.Errorf("job %s was paid %d times, and a person asked for it %d times", id, n, s.again[id])
+		}
+	}
 	switch {
 	case v.Left == 0:
 		if v.Jobs[StateDone] == s.jobs {
@@ -557,7 +568,7 @@ func (s *sim) judge(e Event) error {
 		if s.p.holds(e.Task) {
 			return fmt.Errorf("%s gives up task %s, which the provider still has", e.Job, e.Task)
 		}
-		if !s.away {
+		if !s.away && !s.waited[e.Job] {
 			return fmt.Errorf("%s lost task %+v, although the program was never away for long", e.Job, s.p.byID[e.Task])
 		}
 	case Withdrawn:

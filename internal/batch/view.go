@@ -2,6 +2,7 @@ package batch
 
 import (
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -41,7 +42,7 @@ func (b *Batch) View() View {
 		case j.removed && j.state == StatePending:
 			v.Total--
 			v.Jobs[StatePending]--
-		case !j.state.AtRest():
+		case !j.state.AtRest() || slices.Contains(b.failed, j) && b.returns(j):
 			v.Left++
 			if b.leaves(j) {
 				v.Unselected++
