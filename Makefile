@@ -1,6 +1,10 @@
 # wanbatch: everything a developer or a CI machine runs. Needs Go and make; race needs gcc.
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint check demo bench clean
+.PHONY: help build test race lint check kill simulate prove demo bench clean
+
+SEEDS := 20000
+FROM := 0
+KILLS := 300
 
 LINT_VERSION := v2.15.0
 LINT := .bin/golangci-lint-$(LINT_VERSION)
@@ -17,10 +21,10 @@ build: ## build .bin/wanbatch; its version comes from the commit or tag
 	go build -trimpath -o .bin/wanbatch ./cmd/wanbatch
 
 test: ## run the whole suite: offline, free, nothing but Go
-	go test ./...
+	go test -timeout 15m ./...
 
 race: ## run the whole suite under the race detector
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -race -timeout 30m ./...
 
 lint: $(LINT) ## check format, vet, linters and go.mod
 	@test -z "$$(gofmt -l $(GOFILES))" || { echo "not formatted:"; gofmt -l $(GOFILES); exit 1; }
@@ -33,7 +37,16 @@ $(LINT):
 	GOBIN=$(CURDIR)/.bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	mv .bin/golangci-lint $@
 
-check: lint race ## what CI runs besides test and demo
+check: lint race kill ## what CI runs besides test and demo
+
+kill: ## kill the real program KILLS times (300) and compare with a provider that survives
+	go test ./cmd/wanbatch -run 'TestKill$$' -v -count=1 -timeout 12h -parallel 6 -kills $(KILLS)
+
+simulate: ## simulate SEEDS batches (20000) from seed FROM: make simulate SEEDS=100000 FROM=2000
+	go test ./internal/batch -run 'TestSimulate$$' -v -count=1 -timeout 24h -seeds $(SEEDS) -from $(FROM)
+
+prove: ## every flipped bit of a journal, every crash at full depth; takes its time
+	go test ./pipeline -run 'TestAudit|Crash' -v -count=1 -timeout 12h -prove -crash.full
 
 demo: build ## rehearse manifests/demo.yaml against the built-in emulator: no account, no money
 	@rm -rf output/demo-rehearsal

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"maps"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -77,9 +78,21 @@ func (l Limits) MarshalJSON() ([]byte, error) {
 
 // Estimate sums the plan up.
 func (p *Plan) Estimate() Estimate {
+	e := p.estimate
+	e.ByMode = maps.Clone(e.ByMode)
+	return e
+}
+
+// sum adds jobs up to an [Estimate].
+type sum struct {
+	Estimate
+	unknown int // jobs whose length is not known
+	work    workload
+}
+
+func newSum(p *Plan) *sum {
 	m := &p.Manifest
-	e := Estimate{
-		Jobs:     len(p.jobs),
+	return &sum{Estimate: Estimate{
 		Currency: p.Currency,
 		ByMode:   map[Mode]ModeEstimate{},
 		Settings: EstimateSettings{
@@ -87,21 +100,28 @@ func (p *Plan) Estimate() Estimate {
 			Watermark: m.Watermark, CheckImage: m.CheckImage, Limits: m.Limits,
 		},
 		Prices: PriceTable{Date: p.prices.Date, Source: p.prices.Source, SHA256: p.prices.Hash},
+	}}
+}
+
+func (s *sum) add(j *Job) {
+	seconds := secondsOf(j.Length)
+	part := s.ByMode[j.Mode]
+	part.Jobs++
+	part.Seconds = part.Seconds.plus(seconds)
+	part.Money = part.Money.plus(j.Estimated)
+	s.ByMode[j.Mode] = part
+	s.Jobs++
+	s.Seconds = s.Seconds.plus(seconds)
+	s.Money = s.Money.plus(j.Estimated)
+	if !j.Length.Valid {
+		s.unknown++
 	}
-	var work workload
-	for _, j := range p.jobs {
-		seconds := secondsOf(j.Length)
-		part := e.ByMode[j.Mode]
-		part.Jobs++
-		part.Seconds = part.Seconds.plus(seconds)
-		part.Money = part.Money.plus(j.Estimated)
-		e.ByMode[j.Mode] = part
-		e.Seconds = e.Seconds.plus(seconds)
-		e.Money = e.Money.plus(j.Estimated)
-		work.add(j.Mode, seconds)
-	}
-	e.WallClock = work.spread(m.Limits)
-	return e
+	s.work.add(j.Mode, seconds)
+}
+
+func (s *sum) estimate() Estimate {
+	s.WallClock = s.work.spread(s.Settings.Limits)
+	return s.Estimate
 }
 
 // Finish returns the earliest and the latest time at which a run that starts at

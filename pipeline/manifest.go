@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -56,7 +57,9 @@ type Manifest struct {
 	Limits     Limits            `yaml:"limits"`
 	Budget     Budget            `yaml:"budget"`
 	Output     Output            `yaml:"output"`
-	Pairs      []Pair            `yaml:"-"` // in the author's order
+	Pairs      []Pair            `yaml:"-"`          // in the author's order; they come first
+	Matrix     Matrix            `yaml:"matrix"`     // more pairs, after these
+	PairsFrom  string            `yaml:"pairs_from"` // path of a CSV or JSON-lines file with more pairs, the last ones; "" for none
 
 	File   string `yaml:"-"` // name used in messages; "" for a manifest built in code
 	Dir    string `yaml:"-"` // what relative media paths are relative to; "" is the working directory
@@ -88,6 +91,20 @@ type Pair struct {
 	column           int32    // with Line
 	id, image, video position // of the values; zero when not in a file
 }
+
+// Matrix pairs every image with every video: the first image with each video,
+// then the second. Entries are paths, folders, patterns or URLs, in the author's
+// order. A folder stands for the media directly in it; a pattern has * ? [a-z] as
+// the shell does, and ** for any folders between. What they stand for is sorted by
+// name; hidden files are left out, extensions match in any case, and what is
+// listed twice counts once. [NewPlan] looks at the disk, so that the batch grows
+// with its folders.
+type Matrix struct {
+	Images []string `yaml:"images"`
+	Videos []string `yaml:"videos"`
+}
+
+func (m Matrix) empty() bool { return len(m.Images)+len(m.Videos) == 0 }
 
 // Lane names the account, region and endpoint that spend.
 type Lane struct {
@@ -175,8 +192,8 @@ func ReadManifestFile(path string) (*Manifest, error) {
 // ReadManifest reads one YAML manifest of version 1, strictly: whatever it does
 // not understand is a problem. name is the manifest's path, used in messages, for
 // the batch's default name and as the base of relative media paths; or
-// [StdinName]. Nothing but r is read: whether media exist and suit the provider
-// is [NewPlan]'s question.
+// [StdinName]. Nothing but r is read: what a matrix stands for, what pairs_from
+// holds, whether media exist and suit the provider are questions for [NewPlan].
 //
 // All problems are reported at once, in a [*ManifestError]. Other errors come
 // from r, or say that the input is too large. Input is bounded before it is
@@ -202,7 +219,9 @@ func ReadManifest(r io.Reader, name string) (*Manifest, error) {
 	m.SHA256 = hexSHA256(data)
 	m.complete()
 	m.check(found)
-	m.checkUnbuilt(found)
+	if err := m.listPairs().check(context.Background(), found, nil); err != nil {
+		return nil, fmt.Errorf("read manifest %s: %w", found.file, err) // unreachable: no file is read
+	}
 	if err := found.err(); err != nil {
 		return nil, err
 	}
@@ -249,8 +268,14 @@ func decodePair(n *yaml.Node) Pair {
 	return p
 }
 
-// mark notes the place of every value outside the pairs.
+// mark notes the place of every value outside the pairs; of lists, only the
+// matrix's are looked into.
 func mark(given map[string]position, n *yaml.Node, path string) {
+	if n.Kind == yaml.SequenceNode && strings.HasPrefix(path, "matrix.") {
+		for i, item := range n.Content {
+			given[fmt.Sprintf("%s[%d]", path, i)] = at(item)
+		}
+	}
 	if n.Kind != yaml.MappingNode {
 		return
 	}
@@ -258,15 +283,6 @@ func mark(given map[string]position, n *yaml.Node, path string) {
 		key := join(path, n.Content[i].Value)
 		given[key] = at(n.Content[i+1])
 		mark(given, n.Content[i+1], key)
-	}
-}
-
-// checkUnbuilt refuses the parts of the format that this version can't read yet.
-func (m *Manifest) checkUnbuilt(found *problems) {
-	for _, key := range []string{"matrix", "pairs_from"} {
-		if place, given := m.given[key]; given {
-			found.addNew(place, "list every pair under pairs", "%s: this version reads explicit pairs only", key)
-		}
 	}
 }
 

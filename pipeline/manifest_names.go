@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -88,6 +89,9 @@ func safeName(text string) string {
 // folded returns the form in which two names are the same file on a file system
 // that ignores case or normalises Unicode.
 func folded(name string) string {
+	if isASCII(name) {
+		return strings.ToUpper(name) // the same, sooner
+	}
 	return strings.Map(func(c rune) rune {
 		smallest := c
 		for next := unicode.SimpleFold(c); next != c; next = unicode.SimpleFold(next) {
@@ -95,6 +99,10 @@ func folded(name string) string {
 		}
 		return smallest
 	}, norm.NFC.String(name))
+}
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(c rune) bool { return c > unicode.MaxASCII })
 }
 
 // derivedID is the id of a pair that has none of its own.
@@ -152,7 +160,7 @@ func templateProblem(template string) (problem, hint string) {
 		if rest[open] == '}' || !closed || strings.Contains(name, "{") {
 			return "has a brace without its partner", ""
 		}
-		if expand("{"+name+"}", Pair{}, "") == "{"+name+"}" {
+		if !slices.Contains(placeholders(), "{"+name+"}") {
 			return "has an unknown placeholder " + quote("{"+name+"}"), didYouMean("{"+name+"}", placeholders())
 		}
 		rest = after
@@ -163,14 +171,18 @@ func templateProblem(template string) (problem, hint string) {
 	return "", ""
 }
 
-// expand fills an output template in for one pair.
-func expand(template string, p Pair, mode Mode) string {
-	return strings.NewReplacer(
-		"{id}", p.ID,
-		"{image}", safeName(stem(p.Image)),
-		"{video}", safeName(stem(p.Video)),
-		"{mode}", string(mode),
-	).Replace(template)
+// expand fills an output template in for one pair. No value holds a brace, so one
+// placeholder after the other can be replaced.
+func expand(template string, p *Pair, mode Mode) string {
+	file := strings.ReplaceAll(template, "{id}", p.ID)
+	file = strings.ReplaceAll(file, "{mode}", string(mode))
+	if strings.Contains(file, "{image}") {
+		file = strings.ReplaceAll(file, "{image}", safeName(stem(p.Image)))
+	}
+	if strings.Contains(file, "{video}") {
+		file = strings.ReplaceAll(file, "{video}", safeName(stem(p.Video)))
+	}
+	return file
 }
 
 // fileProblem says why an expanded template is not a safe place below videos/.

@@ -13,10 +13,10 @@ const maxProblems = 1000
 
 // Problem is one thing wrong with a manifest or with a file it names.
 type Problem struct {
-	File    string // the manifest's name; "" when it was built in code
+	File    string // the manifest's name, or that of its pairs_from; "" when it was built in code
 	Line    int    // from 1; 0 when the problem has no place
 	Column  int    // from 1; 0 when unknown
-	Message string // what is wrong, beginning with the path of the value: "pairs[3]: ..."
+	Message string // what is wrong, mostly with the path of the value first: "pairs[3]: ..."
 	Hint    string // what to do about it; may be empty
 }
 
@@ -50,7 +50,7 @@ func (p Problem) String() string {
 // reading mends it all. [ReadManifest] and [NewPlan] return it; a caller finds it
 // with errors.As.
 type ManifestError struct {
-	Problems []Problem // at least one, sorted by line and column
+	Problems []Problem // at least one, sorted by line and column, those of pairs_from last
 }
 
 // Error lists the problems, one per line.
@@ -62,12 +62,17 @@ func (e *ManifestError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// position is a place in the manifest's file; zero when there is none.
-type position struct{ line, column int32 }
+// position is a place in the manifest's file, or in the one that pairs_from
+// names; zero when there is none.
+type position struct {
+	line, column int32
+	rows         bool // in the file that pairs_from names
+}
 
 // problems gathers what is wrong in one manifest, in any order.
 type problems struct {
 	file  string
+	rows  string // name of the file that pairs_from names
 	list  []Problem
 	basic int // the first so many come from the basic checks, see addNew
 	full  bool
@@ -75,11 +80,17 @@ type problems struct {
 
 // add notes a problem, once.
 func (ps *problems) add(at position, hint, format string, args ...any) {
+	if ps.full {
+		return
+	}
 	p := Problem{
 		File: ps.file, Line: int(at.line), Column: int(at.column),
 		Message: fmt.Sprintf(format, args...), Hint: hint,
 	}
-	if ps.full || slices.Contains(ps.list, p) {
+	if at.rows {
+		p.File = ps.rows
+	}
+	if slices.Contains(ps.list, p) {
 		return
 	}
 	if len(ps.list) == maxProblems {
@@ -96,7 +107,7 @@ func (ps *problems) addNew(at position, hint, format string, args ...any) {
 		return
 	}
 	judged := slices.ContainsFunc(ps.list[:ps.basic], func(p Problem) bool {
-		return p.Line > 0 && p.Line == int(at.line) && p.Column == int(at.column)
+		return !at.rows && p.Line > 0 && p.Line == int(at.line) && p.Column == int(at.column)
 	})
 	if !judged {
 		ps.add(at, hint, format, args...)
@@ -108,8 +119,14 @@ func (ps *problems) err() error {
 	if len(ps.list) == 0 {
 		return nil
 	}
+	elsewhere := func(p Problem) int {
+		if p.File == ps.file {
+			return 0
+		}
+		return 1
+	}
 	slices.SortStableFunc(ps.list, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(cmp.Compare(elsewhere(a), elsewhere(b)), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	if ps.full {
 		ps.list = append(ps.list, Problem{File: ps.file, Message: "more problems follow; mend these first"})

@@ -107,7 +107,7 @@ func FuzzReadManifest(f *testing.F) {
 		switch {
 		case err == nil:
 			checkSafe(t, m)
-			if len(m.Pairs) == 0 || m.Lane.Region == "" || m.Budget.Currency == "" {
+			if len(m.Pairs)+len(m.Matrix.Images) == 0 && m.PairsFrom == "" || m.Lane.Region == "" || m.Budget.Currency == "" {
 				t.Errorf("accepted an incomplete manifest: %+v", m)
 			}
 		case errors.As(err, &problems):

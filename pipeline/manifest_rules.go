@@ -34,16 +34,24 @@ func (m *Manifest) complete() {
 	for i := range m.Pairs {
 		p := &m.Pairs[i]
 		p.index = int32(i)
-		if p.ID == "" && p.id == (position{}) && p.Image != "" && p.Video != "" {
-			p.ID = derivedID(p.Image, p.Video)
+		if p.id == (position{}) {
+			p.identify()
 		}
 		p.ID = norm.NFC.String(p.ID)
 	}
 }
 
-// check reports everything that is wrong with a completed manifest and can be
-// told without looking at its media. What the schema has refused already is
-// skipped; a manifest built in code never met the schema.
+// identify gives a pair an id if it has none and there is something to derive it
+// from.
+func (p *Pair) identify() {
+	if p.ID == "" && p.Image != "" && p.Video != "" {
+		p.ID = derivedID(p.Image, p.Video)
+	}
+}
+
+// check reports everything that is wrong with a completed manifest's settings.
+// What the schema has refused already is skipped; a manifest built in code never
+// met the schema. The pairs are checked by [listing.check].
 func (m *Manifest) check(found *problems) {
 	bad := func(path, hint, format string, args ...any) {
 		found.addNew(m.placeOf(path), hint, path+": "+format, args...)
@@ -75,8 +83,13 @@ func (m *Manifest) check(found *problems) {
 		bad("budget.max_cost", "", "must not be negative")
 	}
 	m.Limits.check(bad)
-	m.checkLabels(found)
-	m.checkPairs(found)
+	checkLabels(found, m.placeOf("labels"), "", m.Labels)
+	if len(m.Pairs) == 0 && m.Matrix.empty() && m.PairsFrom == "" {
+		bad("pairs", "", "must be a list of pairs, at least one")
+	}
+	if problem, hint := templateProblem(m.Output.File); problem != "" {
+		bad("output.file", hint, "%s", problem)
+	}
 }
 
 // placeOf returns the place of a setting, or of the nearest thing around it when
@@ -138,92 +151,12 @@ func endpointProblem(endpoint string) string {
 }
 
 // checkLabels refuses labels that a table can't show.
-func (m *Manifest) checkLabels(found *problems) {
-	report := func(at position, prefix string, labels map[string]string) {
-		for _, key := range slices.Sorted(maps.Keys(labels)) {
-			if key == "" || strings.ContainsFunc(key+labels[key], unicode.IsControl) {
-				found.addNew(at, "", "%slabels: %s is empty or holds a control character", prefix, quote(key))
-			}
+func checkLabels(found *problems, at position, prefix string, labels map[string]string) {
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if key == "" || strings.ContainsFunc(key+labels[key], unicode.IsControl) {
+			found.addNew(at, "", "%slabels: %s is empty or holds a control character", prefix, quote(key))
 		}
 	}
-	report(m.placeOf("labels"), "", m.Labels)
-	for i, p := range m.Pairs {
-		report(p.place(), fmt.Sprintf("pairs[%d].", i), p.Labels)
-	}
-}
-
-// checkPairs checks every pair by itself, then that no two of them share an id
-// or a file.
-func (m *Manifest) checkPairs(found *problems) {
-	if len(m.Pairs) == 0 && !m.Has("matrix") && !m.Has("pairs_from") {
-		found.addNew(m.placeOf("pairs"), "", "pairs: must be a list of pairs, at least one")
-	}
-	problem, hint := templateProblem(m.Output.File)
-	if problem != "" {
-		found.addNew(m.placeOf("output.file"), hint, "output.file: %s", problem)
-	}
-	ids, files := map[string]int{}, map[string]int{}
-	for i, p := range m.Pairs {
-		m.checkPair(found, i)
-		if p.ID == "" {
-			continue // there is nothing to derive it from, which has been said
-		}
-		if bad := nameProblem(p.ID, maxIDBytes); bad != "" {
-			found.addNew(p.idPlace(), "give the pair an id", "pairs[%d]: id %s %s", i, quote(p.ID), bad)
-			continue
-		}
-		if first, taken := claim(ids, p.ID, i); taken {
-			found.addNew(p.idPlace(), "give one of them another id", "pairs[%d]: id %s is taken by pairs[%d]%s",
-				i, quote(p.ID), first, m.lineOf(first))
-			continue
-		}
-		if problem == "" {
-			m.checkFile(found, files, i)
-		}
-	}
-}
-
-// claim notes that pair i uses a name, and returns the pair that has it already.
-func claim(names map[string]int, name string, i int) (first int, taken bool) {
-	key := folded(name)
-	if first, taken = names[key]; !taken {
-		names[key] = i
-	}
-	return first, taken
-}
-
-func (m *Manifest) checkPair(found *problems, i int) {
-	p := m.Pairs[i]
-	if p.Mode != "" && !p.Mode.valid() {
-		found.addNew(p.place(), "", "pairs[%d].mode: must be %s or %s", i, ModeStd, ModePro)
-	}
-	if problem, hint := mediaProblem(p.Image, imageExtensions()); problem != "" {
-		found.addNew(p.image.or(p.place()), hint, "pairs[%d].image: %s", i, problem)
-	}
-	if problem, hint := mediaProblem(p.Video, videoExtensions()); problem != "" {
-		found.addNew(p.video.or(p.place()), hint, "pairs[%d].video: %s", i, problem)
-	}
-}
-
-// checkFile refuses an output path that is unsafe or belongs to another pair.
-func (m *Manifest) checkFile(found *problems, files map[string]int, i int) {
-	p := m.Pairs[i]
-	file := expand(m.Output.File, p, cmp.Or(p.Mode, m.Mode))
-	if problem := fileProblem(file); problem != "" {
-		found.addNew(p.idPlace(), "", "pairs[%d]: output file %s %s", i, quote(file), problem)
-		return
-	}
-	if first, taken := claim(files, file, i); taken {
-		found.addNew(p.idPlace(), "put {id} into output.file", "pairs[%d]: output file %s is taken by pairs[%d]%s",
-			i, quote(file), first, m.lineOf(first))
-	}
-}
-
-func (m *Manifest) lineOf(i int) string {
-	if m.Pairs[i].Line == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" in line %d", m.Pairs[i].Line)
 }
 
 // imageExtensions and videoExtensions list what the provider accepts; it judges
@@ -269,25 +202,5 @@ func urlProblem(media string) (problem, hint string) {
 	}
 	return "", ""
 }
-
-// source is one of the places where a manifest's pairs are listed.
-type source uint8
-
-const (
-	fromPairs  source = iota // in the manifest itself, or in code
-	fromMatrix               // every image with every video
-	fromRows                 // the file that pairs_from names
-)
-
-// path is how problems name a value of the pair: "pairs[3].image".
-func (p *Pair) path(field string) string {
-	return fmt.Sprintf("pairs[%d].%s", p.index, field)
-}
-
-// place is where a problem of the pair as a whole is shown.
-func (p Pair) place() position { return position{line: int32(p.Line), column: p.column} }
-
-// idPlace is where a problem of the pair's id is shown.
-func (p Pair) idPlace() position { return p.id.or(p.place()) }
 
 func (at position) or(other position) position { return cmp.Or(at, other) }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"gopkg.in/yaml.v3"
 
 	"github.com/wanbatch/wanbatch/pipeline"
 )
@@ -52,15 +53,30 @@ func TestSchemaIsDraft7(t *testing.T) {
 	if schema.DraftVersion != 7 {
 		t.Errorf("the schema is of draft %d", schema.DraftVersion)
 	}
+	for _, path := range examples(t) {
+		var values any
+		if err := yaml.Unmarshal(readFile(t, path), &values); err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(values); err != nil {
+			t.Errorf("%s: an editor would complain: %v", path, err)
+		}
+	}
 }
 
-// The manifests that we hand out as examples can be planned as they are.
-func TestExampleManifests(t *testing.T) {
+// examples are the manifests that we hand out.
+func examples(t *testing.T) []string {
+	t.Helper()
 	paths, err := filepath.Glob("../manifests/*.yaml")
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no example manifests: %v", err)
 	}
-	for _, path := range paths {
+	return paths
+}
+
+// The manifests that we hand out as examples can be planned as they are.
+func TestExampleManifests(t *testing.T) {
+	for _, path := range examples(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			m, err := pipeline.ReadManifestFile(path)
 			if err != nil {

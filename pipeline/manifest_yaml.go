@@ -18,15 +18,15 @@ import (
 // gigabyte. They admit about 14,000 pairs.
 const (
 	maxManifestBytes = 4 << 20
-	maxManifestNodes = 128_000 // as counted by nodeBound
+	maxManifestNodes = 128_000 // as nodeBound counts them
 	maxDepth         = 16
 	maxKeys          = 64
 	maxScalar        = 8 << 10 // bytes
 )
 
 // errTooLarge ends the reading of a manifest that is more than a person writes.
-var errTooLarge = fmt.Errorf("the manifest is too large: at most %d MiB and about 14,000 pairs; split it into several batches",
-	maxManifestBytes>>20)
+var errTooLarge = fmt.Errorf("the manifest is too large: at most %d MiB and about 14,000 pairs; "+
+	"list the pairs in a CSV file and name it in pairs_from", maxManifestBytes>>20)
 
 // readBounded returns all of r, or an error once it is longer than a manifest may be.
 func readBounded(r io.Reader) ([]byte, error) {

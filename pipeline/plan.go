@@ -24,6 +24,14 @@ type PlanOptions struct {
 	// Readers is the number of media files read at once. Defaults to one per CPU,
 	// at most 8.
 	Readers int
+	// Remote, if not nil, lets NewPlan look into files behind http(s) URLs. Nil
+	// means no network: their lengths are unknown.
+	Remote *Remote
+	// Cache is the path of a file that remembers what local files hold, by path,
+	// size and time of change, so that the next plan need not read them again. It
+	// is written if its folder exists, and ignored when it is damaged; "" means
+	// none.
+	Cache string
 }
 
 // Job is a pair with all settings resolved: what would be sent, what it is
@@ -61,99 +69,121 @@ func (r Range) plus(other Range) Range {
 }
 
 // Plan is what a run would do and what that would cost. It never changes after
-// [NewPlan] and is safe for concurrent use.
+// [NewPlan] and is safe for concurrent use. It does not hold its jobs: they are
+// resolved as they are asked for, so that a plan of a million rows stays small.
 type Plan struct {
 	Manifest Manifest // what was planned, every default filled in; not to be changed
 	Currency string   // of all money in the plan: CNY or USD
 
 	prices   pricing.Edition
-	jobs     []Job
+	units    map[Mode]decimal.Decimal // list price per second of output
+	pairs    *listing
+	files    *fileSet
+	keep     func(*Job) bool // of the pairs' jobs; nil keeps all
+	estimate Estimate
 	warnings warnings
 }
 
-// NewPlan resolves a manifest into jobs: it reads every local file once, measures
-// and checks it, and prices what would be sent. It spends nothing, needs no key
-// and uses no network; a remote file is taken as it is, its length unknown. The
+// NewPlan resolves a manifest into jobs: it expands its matrix, reads the file of
+// pairs_from and every local medium once, measures and checks them, and prices what would
+// be sent. It spends nothing and needs no key. A remote file is looked into if
+// [PlanOptions] say so, and otherwise taken as it is, its length unknown. The
 // manifest is not changed, nor retained.
 //
 // Everything that would stop the provider from accepting a job is reported at
-// once, in a [*ManifestError]. Other errors are the context's.
+// once, in a [*ManifestError]. Other errors are the context's, or say that the
+// file of pairs_from can't be read.
 func NewPlan(ctx context.Context, m *Manifest, opts PlanOptions) (*Plan, error) {
 	p := &Plan{Manifest: m.clone(), prices: pricing.Table(), warnings: warnings{}}
 	p.Manifest.complete()
+	p.files = newFileSet(&p.Manifest, opts)
 
 	found := &problems{file: p.Manifest.messageName()}
 	p.Manifest.check(found)
 	if p.Manifest.Name == "" {
 		found.add(position{}, "the batch's output folder is named after it", "name is missing")
 	}
-	files := newFileSet(&p.Manifest)
-	for i := range p.Manifest.Pairs {
-		files.add(&p.Manifest.Pairs[i])
-	}
-	if err := files.inspect(ctx, opts); err != nil {
+	p.pairs = p.Manifest.list(found)
+	if err := p.pairs.check(ctx, found, p.files); err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
-	files.report(found, p.warnings)
+	if err := p.files.inspect(ctx, opts); err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	p.files.report(found, p.warnings)
 	if err := found.err(); err != nil {
 		return nil, err
 	}
 
-	for i := range p.Manifest.Pairs {
-		job, err := p.job(p.Manifest.Pairs[i], files)
-		if err != nil {
-			return nil, fmt.Errorf("plan: %w", err)
-		}
-		p.jobs = append(p.jobs, job)
+	if err := p.price(); err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
 	}
-	p.warn()
+	if err := p.survey(ctx); err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
 	return p, nil
 }
 
-// warn gathers what is odd about the plan.
-func (p *Plan) warn() {
-	seen := map[string]string{}
-	unknown := 0
-	for i := range p.jobs {
-		j := &p.jobs[i]
-		if first, twice := seen[j.Key]; twice {
-			p.warnings.add("repeated", fmt.Sprintf("%s is the same work as %s and would be paid again", j.ID, first))
-		} else {
-			seen[j.Key] = j.ID
+// price looks the list prices up, once for all jobs.
+func (p *Plan) price() error {
+	m := &p.Manifest
+	p.units = map[Mode]decimal.Decimal{}
+	for _, mode := range []Mode{ModeStd, ModePro} {
+		price, err := pricing.Lookup(m.Lane.Region, m.Model, string(mode))
+		if err != nil {
+			return err
 		}
-		if !j.Length.Valid {
-			unknown++
-		}
-		p.warnJob(j)
+		p.Currency, p.units[mode] = price.Currency, price.Unit
 	}
-	p.warnWhole(unknown)
+	return nil
 }
 
-// job resolves one pair. Its files have been inspected and found good.
-func (p *Plan) job(pair Pair, files *fileSet) (Job, error) {
-	m := &p.Manifest
-	mode := cmp.Or(pair.Mode, m.Mode)
-	price, err := pricing.Lookup(m.Lane.Region, m.Model, string(mode))
-	if err != nil {
-		return Job{}, fmt.Errorf("job %s: %w", pair.ID, err)
+// survey goes through all jobs once, to sum them up and to look for what is odd.
+func (p *Plan) survey(ctx context.Context) error {
+	keys := newTally()
+	sum := newSum(p)
+	for j, err := range p.Jobs() {
+		if err == nil && sum.Jobs%1024 == 0 {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		sum.add(&j)
+		keys.add(j.Key)
+		p.warnJob(&j)
 	}
-	p.Currency = price.Currency
-	length := files.of(pair.Video).length
-	return Job{
-		ID:        pair.ID,
-		Key:       contentKey(m, mode, files.identity(pair.Image), files.identity(pair.Video)),
-		Image:     m.resolve(pair.Image),
-		Video:     m.resolve(pair.Video),
-		ImageName: withoutQuery(pair.Image),
-		VideoName: withoutQuery(pair.Video),
-		Mode:      mode,
-		Labels:    mergeLabels(m.Labels, pair.Labels),
-		Length:    length,
-		UnitPrice: price.Unit,
-		Estimated: money(price.Unit, secondsOf(length)),
-		Hold:      pricing.Hold(price.Unit, length),
-		File:      expand(m.Output.File, pair, mode),
-	}, nil
+	p.estimate = sum.estimate()
+	if keys := keys.repeated(); !keys.none() {
+		if err := p.warnRepeated(keys); err != nil {
+			return err
+		}
+	}
+	p.warnWhole(sum.unknown)
+	return nil
+}
+
+// warnRepeated tells of jobs that are the same work, given the keys that several
+// have: of the first such job by name, of the others by their number.
+func (p *Plan) warnRepeated(keys *repeats) error {
+	names := map[pairRef]string{} // of jobs that may turn out to be repeated
+	n := int32(0)
+	for j, err := range p.Jobs() {
+		if err != nil {
+			return err
+		}
+		n++
+		first, twice := keys.claim(j.Key, pairRef{index: n})
+		if twice {
+			text := fmt.Sprintf("%s is the same work as %s and would be paid again", j.ID, cmp.Or(names[first], "an earlier job"))
+			p.warnings["repeated"] = &warning{first: text, count: keys.more}
+			return nil
+		}
+		if len(names) < maxProblems && keys.has(j.Key) {
+			names[pairRef{index: n}] = j.ID
+		}
+	}
+	return nil
 }
 
 // secondsOf returns the seconds of output to expect: the driving video's length,
@@ -169,26 +199,89 @@ func money(unit decimal.Decimal, seconds Range) Range {
 	return Range{Low: unit.Mul(seconds.Low), High: unit.Mul(seconds.High)}
 }
 
-// Jobs yields the jobs in manifest order. The error is nil as long as plans are
-// held in memory; a caller checks it all the same and stops at the first.
+// Jobs yields the jobs in manifest order: explicit pairs, the matrix, then the
+// rows of pairs_from, which are read from their file each time. An error says that
+// they can't be read, or are no longer what was planned; it is the last thing
+// yielded, and no job that came before it may be trusted.
 func (p *Plan) Jobs() iter.Seq2[Job, error] {
 	return func(yield func(Job, error) bool) {
-		for _, j := range p.jobs {
-			j.Labels = maps.Clone(j.Labels)
-			if !yield(j, nil) {
+		if p.pairs == nil {
+			return
+		}
+		for pair, err := range p.pairs.each(&problems{}) {
+			if err == nil && !p.inspected(pair) {
+				err = p.pairs.rows.changed()
+			}
+			if err != nil {
+				yield(Job{}, err)
 				return
+			}
+			if j := p.job(pair); p.keep == nil || p.keep(&j) {
+				if !yield(j, nil) {
+					return
+				}
 			}
 		}
 	}
 }
 
+// inspected reports whether a pair has media that were looked at. One that was
+// read from a file may not, if that changed meanwhile.
+func (p *Plan) inspected(pair *Pair) bool {
+	for _, key := range []mediumKey{{p.Manifest.resolve(pair.Image), false}, {p.Manifest.resolve(pair.Video), true}} {
+		if _, known := p.files.byKey[key]; !known && !isRemote(key.place) && pair.from == fromRows {
+			return false
+		}
+	}
+	return true
+}
+
+// job resolves one pair. Its files have been inspected and found good.
+func (p *Plan) job(pair *Pair) Job {
+	m := &p.Manifest
+	mode := cmp.Or(pair.Mode, m.Mode)
+	unit, length := p.units[mode], p.files.of(pair.Video).length
+	return Job{
+		ID:        pair.ID,
+		Key:       contentKey(m, mode, p.files.identity(pair.Image), p.files.identity(pair.Video)),
+		Image:     m.resolve(pair.Image),
+		Video:     m.resolve(pair.Video),
+		ImageName: withoutQuery(pair.Image),
+		VideoName: withoutQuery(pair.Video),
+		Mode:      mode,
+		Labels:    mergeLabels(m.Labels, pair.Labels),
+		Length:    length,
+		UnitPrice: unit,
+		Estimated: money(unit, secondsOf(length)),
+		Hold:      pricing.Hold(unit, length),
+		File:      expand(m.Output.File, pair, mode),
+	}
+}
+
 // Len returns the number of jobs.
-func (p *Plan) Len() int { return len(p.jobs) }
+func (p *Plan) Len() int { return p.estimate.Jobs }
+
+// Part returns the plan of those jobs alone that keep wants, with an estimate of
+// their own; all else is shared, warnings too. The error is that of [Plan.Jobs].
+func (p *Plan) Part(keep func(Job) bool) (*Plan, error) {
+	part := *p
+	part.keep = func(j *Job) bool { return (p.keep == nil || p.keep(j)) && keep(*j) }
+	sum := newSum(&part)
+	for j, err := range part.Jobs() {
+		if err != nil {
+			return nil, err
+		}
+		sum.add(&j)
+	}
+	part.estimate = sum.estimate()
+	return &part, nil
+}
 
 // clone returns a copy that shares nothing that can be changed.
 func (m *Manifest) clone() Manifest {
 	c := *m
 	c.Labels = maps.Clone(m.Labels)
+	c.Matrix.Images, c.Matrix.Videos = slices.Clone(m.Matrix.Images), slices.Clone(m.Matrix.Videos)
 	c.Pairs = slices.Clone(m.Pairs)
 	for i := range c.Pairs {
 		c.Pairs[i].Labels = maps.Clone(c.Pairs[i].Labels)

@@ -1,13 +1,16 @@
 package pipeline
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
+	"iter"
 	"maps"
 	"slices"
 
@@ -19,6 +22,9 @@ import (
 // the rest. It holds no secret: URLs stand without their query. Keys may be
 // added within version 1; then an older document differs from every new plan,
 // and must be made and reviewed again.
+//
+// Keys stand in the order of their names. The jobs, under "jobs", are not part of
+// this type: they are written one by one.
 type planDocument struct {
 	Version  int                 `json:"version"`
 	Batch    string              `json:"batch"`
@@ -29,7 +35,6 @@ type planDocument struct {
 	Settings EstimateSettings    `json:"settings"`
 	Prices   PriceTable          `json:"price_table"`
 	Total    Range               `json:"estimated"`
-	Jobs     []jobDocument       `json:"jobs"`
 }
 
 type laneDocument struct {
@@ -38,38 +43,54 @@ type laneDocument struct {
 	Endpoint  string `json:"endpoint"`
 }
 
+// jobDocument has its keys in the order of their names, as a tree has them.
 type jobDocument struct {
+	Estimated struct {
+		High decimal.Decimal `json:"high"`
+		Low  decimal.Decimal `json:"low"`
+	} `json:"estimated"`
+	File      string              `json:"file"`
+	Hold      decimal.Decimal     `json:"hold"`
 	ID        string              `json:"id"`
-	Key       string              `json:"key"`
 	Image     string              `json:"image"`
-	Video     string              `json:"video"`
-	Mode      Mode                `json:"mode"`
+	Key       string              `json:"key"`
 	Labels    map[string]string   `json:"labels"`
 	Length    decimal.NullDecimal `json:"length_seconds"`
+	Mode      Mode                `json:"mode"`
 	UnitPrice decimal.Decimal     `json:"unit_price"`
-	Estimated Range               `json:"estimated"`
-	Hold      decimal.Decimal     `json:"hold"`
-	File      string              `json:"file"`
+	Video     string              `json:"video"`
 }
 
 func (p *Plan) document() planDocument {
-	m, e := &p.Manifest, p.Estimate()
-	doc := planDocument{
+	m, e := &p.Manifest, p.estimate
+	return planDocument{
 		Version: 1, Batch: m.Name, Currency: p.Currency, MaxCost: m.Budget.MaxCost, Output: m.Output.File,
 		Lane:     laneDocument{Workspace: m.Lane.Workspace, APIKeyEnv: m.Lane.APIKeyEnv, Endpoint: m.Lane.Endpoint},
 		Settings: e.Settings, Prices: e.Prices, Total: e.Money,
-		Jobs: make([]jobDocument, len(p.jobs)),
 	}
-	for i, j := range p.jobs {
-		doc.Jobs[i] = jobDocument{
-			ID: j.ID, Key: j.Key, Image: j.ImageName, Video: j.VideoName, Mode: j.Mode, Labels: j.Labels,
-			Length: j.Length, UnitPrice: j.UnitPrice, Estimated: j.Estimated, Hold: j.Hold, File: j.File,
-		}
-	}
-	return doc
 }
 
-// tree returns the document as plain values: what both sides of a comparison are.
+// documents yields each job as it stands in the document.
+func (p *Plan) documents() iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for j, err := range p.Jobs() {
+			var text []byte
+			if err == nil {
+				d := jobDocument{
+					ID: j.ID, Key: j.Key, Image: j.ImageName, Video: j.VideoName, Mode: j.Mode, Labels: j.Labels,
+					Length: j.Length, UnitPrice: j.UnitPrice, Hold: j.Hold, File: j.File,
+				}
+				d.Estimated.Low, d.Estimated.High = j.Estimated.Low, j.Estimated.High
+				text, err = json.Marshal(d)
+			}
+			if !yield(text, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// tree returns the document as plain values.
 func (doc planDocument) tree() (map[string]any, error) {
 	text, err := json.Marshal(doc)
 	if err != nil {
@@ -106,26 +127,124 @@ func treeHash(tree map[string]any) (string, error) {
 
 // Save writes the plan as a document that a person can review and a later run can
 // be held to; see [ReadPlan]. Equal plans give equal bytes, whatever the time and
-// the machine.
+// the machine. Jobs are written as they are resolved; when that fails, what was
+// written is no document.
 func (p *Plan) Save(w io.Writer) error {
 	tree, err := p.document().tree()
 	if err != nil {
 		return fmt.Errorf("save plan: %w", err)
 	}
-	if tree["sha256"], err = treeHash(tree); err != nil {
-		return fmt.Errorf("save plan: %w", err)
+	tree["jobs"], tree["sha256"] = nil, nil // both have their place in the order, and are made on the way
+	out := &documentWriter{w: bufio.NewWriter(w), sum: sha256.New()}
+	keys := slices.Sorted(maps.Keys(tree))
+	for i, key := range keys {
+		switch key {
+		case "jobs":
+			err = out.list(key, p.documents())
+		case "sha256":
+			err = out.hash(tree, keys[i+1:])
+		default:
+			err = out.member(key, tree[key])
+		}
+		if err != nil {
+			return fmt.Errorf("save plan: %w", err)
+		}
 	}
-	text, err := json.MarshalIndent(tree, "", "  ")
-	if err != nil {
-		return fmt.Errorf("save plan: %w", err)
-	}
-	if _, err := w.Write(append(text, '\n')); err != nil {
+	out.write("\n}\n")
+	if err := out.w.Flush(); err != nil {
 		return fmt.Errorf("save plan: %w", err)
 	}
 	return nil
 }
 
-// maxPlanBytes bounds a plan document; one job takes about 700 bytes.
+// documentWriter writes a document as json.MarshalIndent would, and meanwhile
+// takes its hash as [treeHash] would.
+type documentWriter struct {
+	w      *bufio.Writer // keeps its first error until it is flushed
+	sum    hash.Hash
+	begun  bool // a member was written
+	hashed bool // all members are in the hash
+}
+
+func (d *documentWriter) write(text string) { _, _ = d.w.WriteString(text) }
+
+// key begins a member.
+func (d *documentWriter) key(name string) {
+	before, indent := "{", "{\n"
+	if d.begun {
+		before, indent = ",", ",\n"
+	}
+	d.begun = true
+	d.write(indent + `  "` + name + `": `)
+	d.digest(before + `"` + name + `":`)
+}
+
+func (d *documentWriter) digest(text string) {
+	if !d.hashed {
+		_, _ = io.WriteString(d.sum, text) // a hash takes everything
+	}
+}
+
+func (d *documentWriter) member(name string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	d.key(name)
+	d.digest(string(text))
+	return d.indented(text, "  ")
+}
+
+func (d *documentWriter) indented(text []byte, prefix string) error {
+	var b bytes.Buffer
+	if err := json.Indent(&b, text, prefix, "  "); err != nil {
+		return err
+	}
+	_, err := d.w.Write(b.Bytes())
+	return err
+}
+
+// list writes a member that is a list of objects.
+func (d *documentWriter) list(name string, items iter.Seq2[[]byte, error]) error {
+	d.key(name)
+	d.write("[")
+	d.digest("[")
+	after := ""
+	for text, err := range items {
+		if err != nil {
+			return err
+		}
+		d.write(after + "\n    ")
+		d.digest(after + string(text))
+		if err := d.indented(text, "    "); err != nil {
+			return err
+		}
+		after = ","
+	}
+	if after != "" {
+		d.write("\n  ")
+	}
+	d.write("]")
+	d.digest("]")
+	return nil
+}
+
+// hash writes the hash, for which it needs the members that come after it.
+func (d *documentWriter) hash(tree map[string]any, after []string) error {
+	for _, key := range after {
+		text, err := json.Marshal(tree[key])
+		if err != nil {
+			return err
+		}
+		d.digest(`,"` + key + `":` + string(text))
+	}
+	d.digest("}")
+	d.hashed = true
+	return d.member("sha256", hex.EncodeToString(d.sum.Sum(nil)))
+}
+
+// maxPlanBytes bounds a plan document that is read; one job takes about 700 bytes,
+// so that it may have about 90,000 jobs.
 const maxPlanBytes = 64 << 20
 
 // SavedPlan is a plan document that was read back.
@@ -134,7 +253,11 @@ type SavedPlan struct{ tree map[string]any }
 // ReadPlan reads what [Plan.Save] wrote. A document that was edited since, or is
 // of another version, is an error: what a person approved must be what is run.
 func ReadPlan(r io.Reader) (*SavedPlan, error) {
-	tree, err := decodeTree(io.LimitReader(r, maxPlanBytes))
+	limited := &io.LimitedReader{R: r, N: maxPlanBytes}
+	tree, err := decodeTree(limited)
+	if limited.N == 0 {
+		return nil, fmt.Errorf("read plan: the document is larger than %d MiB, too large to be compared", maxPlanBytes>>20)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read plan: %w", err)
 	}
@@ -162,7 +285,7 @@ func (s *SavedPlan) SHA256() string {
 // can change what is made, paid or stored, also settings, prices and the order of
 // jobs.
 func (s *SavedPlan) Diff(now *Plan) ([]string, error) {
-	tree, err := now.document().tree()
+	tree, err := now.tree()
 	if err != nil {
 		return nil, fmt.Errorf("compare plans: %w", err)
 	}
@@ -176,6 +299,27 @@ func (s *SavedPlan) Diff(now *Plan) ([]string, error) {
 		lines = append(lines, "jobs: the order is another")
 	}
 	return lines, nil
+}
+
+// tree returns the whole document but its hash: what [ReadPlan] reads.
+func (p *Plan) tree() (map[string]any, error) {
+	tree, err := p.document().tree()
+	if err != nil {
+		return nil, err
+	}
+	jobs := []any{}
+	for text, err := range p.documents() {
+		if err != nil {
+			return nil, err
+		}
+		job, err := decodeTree(bytes.NewReader(text))
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, job)
+	}
+	tree["jobs"] = jobs
+	return tree, nil
 }
 
 // jobsByID turns the list of jobs into a mapping, so that one job more or less

@@ -2,105 +2,146 @@ package pipeline
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/shopspring/decimal"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/wanbatch/wanbatch/internal/media"
-	"github.com/wanbatch/wanbatch/internal/pricing"
 )
 
-// What the provider accepts, the same for both models. It does not say whether
-// its MB is 10^6 or 2^20 bytes; the smaller is safe.
-const (
-	maxImageBytes   = 5_000_000
-	maxVideoBytes   = 200_000_000
-	minSide         = 200
-	maxImageSide    = 4096
-	maxVideoSide    = 2048
-	maxAspect       = 3 // longer side to shorter
-	shortestSeconds = 2
-)
-
-// file is a local medium after inspection, in its role as image or as video.
+// file is a medium, in its role as image or as video, and what was found out
+// about it.
 type file struct {
-	name    string // as the manifest writes it
-	video   bool
-	where   position // of its first use
-	path    string   // of its first use, as problems name it: "pairs[3].image"
-	more    int      // further pairs that use it
-	digest  string   // SHA-256 of its bytes
-	length  decimal.NullDecimal
-	problem string // what keeps the provider from accepting it; "" when nothing does
-	hint    string
-	warning string
+	mediumKey
+	name          string   // as the manifest writes it
+	where         position // of its first use
+	path          string   // of its first use, as problems name it
+	more          int      // further pairs that use it
+	digest        string   // SHA-256 of its bytes, local files only
+	length        decimal.NullDecimal
+	width, height int // pixels as shown; 0 when unknown
+	problems      []flaw
+	notices       []notice
 }
 
-// fileSet holds every local file of a manifest once, however many pairs use it.
+// mediumKey tells media apart: where they are read, a path or a URL, and as what.
+type mediumKey struct {
+	place string
+	video bool
+}
+
+// flaw is what keeps the provider from accepting a file: "lasts 31.2 s; at most
+// 30 s", text and hint.
+type flaw struct{ text, hint string }
+
+// notice is what a person should know about a file that is accepted.
+type notice struct{ kind, text string }
+
+// fileSet holds every medium of a manifest that can be looked at once, however
+// many pairs use it. After inspect it never changes and is safe for concurrent
+// use.
 type fileSet struct {
 	manifest *Manifest
-	files    []*file
-	byPath   map[string]*file
+	opts     PlanOptions
+	local    []*file
+	remote   []*file // none unless they shall be looked into
+	byKey    map[mediumKey]*file
 }
 
-func newFileSet(m *Manifest) *fileSet {
-	return &fileSet{manifest: m, byPath: map[string]*file{}}
+// maxRemote bounds how many remote files are looked into: far more than the
+// budget of time allows.
+const maxRemote = 10_000
+
+func newFileSet(m *Manifest, opts PlanOptions) *fileSet {
+	return &fileSet{manifest: m, opts: opts, byKey: map[mediumKey]*file{}}
 }
 
-// inspect reads every local file that was noted, several at once. Only the
-// context's error is returned; all else is a problem of a file.
+// add notes the media of a pair, which is not retained. It reports false if the
+// manifest has more local files than we can tell apart in bounded memory.
+func (s *fileSet) add(p *Pair) bool {
+	s.use(p.Image, false, p, p.image.or(p.place()))
+	s.use(p.Video, true, p, p.video.or(p.place()))
+	return len(s.local) <= maxFiles
+}
+
+// inspect looks at every medium, several at once, local and remote ones side by
+// side. Only the context's error is returned; all else is a problem of a file.
 func (s *fileSet) inspect(ctx context.Context, opts PlanOptions) error {
+	group, ctx := errgroup.WithContext(ctx)
+	if len(s.remote) > 0 {
+		group.Go(func() error { return opts.Remote.look(ctx, s.manifest.Lane.Endpoint, s.remote) })
+	}
+	group.Go(func() error { return inspectLocal(ctx, s.local, opts) })
+	return group.Wait()
+}
+
+// inspectLocal reads local files, or takes from the cache what is known of them.
+func inspectLocal(ctx context.Context, files []*file, opts PlanOptions) error {
 	readers := opts.Readers
 	if readers <= 0 {
 		readers = min(runtime.NumCPU(), 8)
 	}
+	cache := openMediaCache(opts.Cache)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
-	for _, f := range s.files {
-		group.Go(func() error { return f.inspect(ctx, s.manifest.resolve(f.name)) })
+	for _, f := range files {
+		group.Go(func() error { return f.inspect(ctx, cache) })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if err := cache.save(); err != nil && len(files) > 0 {
+		files[0].notices = append(files[0].notices, notice{"cache",
+			fmt.Sprintf("and others will be read again next time: the media cache can't be written: %v", reason(err))})
+	}
+	return nil
 }
 
-// add notes the media of one pair.
-func (s *fileSet) add(p *Pair) {
-	s.use(p, p.Image, false)
-	s.use(p, p.Video, true)
-}
-
-// use notes that a pair uses a medium. Remote ones, and text that is no path to a
-// medium, are none of our business.
-func (s *fileSet) use(p *Pair, name string, video bool) {
-	role, where, extensions := "image", p.image, imageExtensions()
-	if video {
-		role, where, extensions = "video", p.video, videoExtensions()
-	}
-	if problem, _ := mediaProblem(name, extensions); problem != "" || isRemote(name) {
+// use notes that a pair uses a medium. Text that is no path to a medium is none
+// of our business, nor is a URL that nobody asked to look into.
+func (s *fileSet) use(name string, video bool, p *Pair, where position) {
+	if isRemote(name) && (s.opts.Remote == nil || !isHTTP(name)) {
 		return
 	}
-	path := s.manifest.resolve(name)
-	if f, known := s.byPath[path]; known {
+	key := mediumKey{s.manifest.resolve(name), video}
+	if f, known := s.byKey[key]; known {
 		f.more++
 		return
 	}
-	f := &file{name: name, video: video, where: where.or(p.place()), path: p.path(role)}
-	s.byPath[path] = f
-	s.files = append(s.files, f)
+	field, extensions := "image", imageExtensions()
+	if video {
+		field, extensions = "video", videoExtensions()
+	}
+	if problem, _ := mediaProblem(name, extensions); problem != "" {
+		return
+	}
+	f := &file{mediumKey: key, name: strings.Clone(name), where: where, path: p.path(field)}
+	switch {
+	case !isRemote(name):
+		s.local = append(s.local, f)
+	case len(s.remote) < maxRemote:
+		s.remote = append(s.remote, f)
+	default:
+		return
+	}
+	s.byKey[key] = f
 }
 
-// of returns what is known of a medium: nothing, if it is remote.
+func isHTTP(media string) bool {
+	scheme, _, _ := strings.Cut(media, "://")
+	return strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")
+}
+
+// of returns what is known of a video: nothing, if it was not looked at.
 func (s *fileSet) of(name string) file {
-	if f, known := s.byPath[s.manifest.resolve(name)]; known {
+	if f, known := s.byKey[mediumKey{s.manifest.resolve(name), true}]; known {
 		return *f
 	}
 	return file{}
@@ -108,15 +149,22 @@ func (s *fileSet) of(name string) file {
 
 // identity returns what a medium contributes to a content key.
 func (s *fileSet) identity(name string) string {
-	if f, known := s.byPath[s.manifest.resolve(name)]; known {
-		return "sha256:" + f.digest
+	if isRemote(name) {
+		return "url:" + withoutSignature(name)
 	}
-	return "url:" + withoutSignature(name)
+	place := s.manifest.resolve(name)
+	for _, video := range []bool{false, true} {
+		if f, known := s.byKey[mediumKey{place, video}]; known {
+			return "sha256:" + f.digest
+		}
+	}
+	return "" // a row that came into its file after the plan was made; going through the rows ends in an error
 }
 
-// report turns what was found into problems, each at the first use of its file.
+// report turns what was found into problems, each at the first use of its file,
+// and warnings.
 func (s *fileSet) report(found *problems, warned warnings) {
-	for _, f := range s.files {
+	for _, f := range slices.Concat(s.local, s.remote) {
 		also := ""
 		switch {
 		case f.more == 1:
@@ -124,19 +172,20 @@ func (s *fileSet) report(found *problems, warned warnings) {
 		case f.more > 1:
 			also = fmt.Sprintf(" (used by %d other pairs too)", f.more)
 		}
-		if f.problem != "" {
-			found.addNew(f.where, f.hint, "%s: %s %s%s", f.path, shown(f.name), f.problem, also)
+		name := shown(withoutQuery(f.name))
+		for _, p := range f.problems {
+			found.addNew(f.where, p.hint, "%s: %s %s%s", f.path, name, p.text, also)
 		}
-		if f.warning != "" {
-			warned.add(f.warning[:strings.IndexByte(f.warning, ' ')], shown(f.name)+" "+f.warning)
+		for _, n := range f.notices {
+			warned.add(n.kind, name+" "+n.text)
 		}
 	}
 }
 
-// inspect opens a file, checks it and hashes it. Whatever is not a regular file is
-// never opened: opening a FIFO would wait for somebody to write.
-func (f *file) inspect(ctx context.Context, path string) error {
-	info, err := os.Stat(path)
+// inspect opens a local file, checks it and hashes it. Whatever is not a regular
+// file is never opened: opening a FIFO would wait for somebody to write.
+func (f *file) inspect(ctx context.Context, cache *mediaCache) error {
+	info, err := os.Stat(f.place)
 	if err != nil {
 		f.refuse("", "can't be read: %v", reason(err))
 		return nil
@@ -144,29 +193,39 @@ func (f *file) inspect(ctx context.Context, path string) error {
 	if !f.acceptable(info) {
 		return nil
 	}
-	r, err := os.Open(path)
+	if known, ok := cache.find(f.mediumKey, info); ok {
+		f.judge(known)
+		f.digest = known.Digest
+		return nil
+	}
+	r, err := os.Open(f.place)
 	if err != nil {
 		f.refuse("", "can't be read: %v", reason(err))
 		return nil
 	}
 	defer r.Close() // read only: nothing can be lost
-	if f.video {
-		f.checkVideo(r, info.Size())
-	} else {
-		f.checkImage(r)
-	}
-	if f.problem != "" {
+	known, err := headers(r, info.Size(), f.video)
+	if err != nil {
+		f.unreadable(err)
 		return nil
 	}
-	return f.hash(ctx, r, info.Size())
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f.judge(known)
+	if len(f.problems) > 0 {
+		return nil
+	}
+	if err := f.hash(ctx, r, info, &known); err != nil || len(f.problems) > 0 {
+		return err
+	}
+	f.digest = known.Digest
+	cache.keep(f.mediumKey, info, known)
+	return nil
 }
 
 // acceptable reports whether a file is worth opening.
 func (f *file) acceptable(info fs.FileInfo) bool {
-	limit := int64(maxImageBytes)
-	if f.video {
-		limit = maxVideoBytes
-	}
 	switch {
 	case info.IsDir():
 		f.refuse("name one file", "is a folder")
@@ -174,97 +233,16 @@ func (f *file) acceptable(info fs.FileInfo) bool {
 		f.refuse("", "is not a regular file")
 	case info.Size() == 0:
 		f.refuse("", "is empty")
-	case info.Size() > limit:
-		f.refuse(fmt.Sprintf("at most %d", limit), "is %d bytes", info.Size())
 	}
-	return f.problem == ""
+	return len(f.problems) == 0
 }
 
-func (f *file) checkImage(r io.Reader) {
-	image, err := media.ReadImage(r)
-	if err != nil {
-		f.refuse("", "is not a readable image: %s", firstLine(err))
-		return
-	}
-	f.checkSides(image.Width, image.Height, maxImageSide)
-	if want := formatOf(f.name); image.Format != want {
-		f.warning = fmt.Sprintf("holds a %s image; the provider may judge it by its extension", image.Format)
-	}
-}
-
-// checkVideo measures an MP4 or MOV. The length of an AVI is not known to us: it
-// is reserved for as a video of 30 s.
-func (f *file) checkVideo(r io.ReaderAt, size int64) {
-	if formatOf(f.name) == "avi" {
-		if !isAVI(r) {
-			f.refuse("", "is not an AVI file")
-		}
-		return
-	}
-	video, err := media.ReadVideo(r, size)
-	if err != nil {
-		f.refuse("", "is not a readable video: %s", firstLine(err))
-		return
-	}
-	seconds := decimal.New(video.Duration.Nanoseconds(), -9)
-	f.length = decimal.NewNullDecimal(seconds)
-	shortest, longest := decimal.NewFromInt(shortestSeconds), decimal.NewFromInt(pricing.LongestSeconds)
-	switch {
-	case seconds.LessThan(shortest):
-		f.refuse(fmt.Sprintf("at least %d s", shortestSeconds), "lasts %s s", seconds)
-	case seconds.GreaterThan(longest):
-		f.refuse(fmt.Sprintf("at most %d s", pricing.LongestSeconds), "lasts %s s", seconds)
-	case seconds.Equal(shortest) || seconds.Equal(longest):
-		f.warning = fmt.Sprintf("lasts exactly %s s; the provider's pages disagree whether that is still accepted", seconds)
-	}
-	f.checkSides(video.Width, video.Height, maxVideoSide)
-}
-
-// isAVI reports whether a file begins as a RIFF container of AVI.
-func isAVI(r io.ReaderAt) bool {
-	var head [12]byte
-	_, err := r.ReadAt(head[:], 0)
-	return err == nil && string(head[:4]) == "RIFF" && string(head[8:]) == "AVI "
-}
-
-func (f *file) checkSides(width, height, longest int) {
-	switch {
-	case width < minSide || height < minSide || width > longest || height > longest:
-		f.refuse(fmt.Sprintf("each side must have %d to %d", minSide, longest), "is %d x %d pixels", width, height)
-	case width > maxAspect*height || height > maxAspect*width:
-		f.refuse(fmt.Sprintf("one side may be at most %d times the other", maxAspect), "is %d x %d pixels", width, height)
-	}
-}
-
-// refuse notes the first problem of a file.
 func (f *file) refuse(hint, format string, args ...any) {
-	if f.problem == "" {
-		f.problem, f.hint = fmt.Sprintf(format, args...), hint
-	}
+	f.problems = append(f.problems, flaw{fmt.Sprintf(format, args...), hint})
 }
 
-// hash takes the digest of the whole file, size bytes as it was when it was
-// measured, and stops early when the context ends.
-func (f *file) hash(ctx context.Context, r *os.File, size int64) error {
-	sum := sha256.New()
-	const step = 1 << 20
-	for offset := int64(0); offset < size; offset += step {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		part := min(step, size-offset)
-		n, err := io.Copy(sum, io.NewSectionReader(r, offset, part))
-		if err != nil {
-			f.refuse("", "can't be read: %v", reason(err))
-			return nil
-		}
-		if n != part {
-			f.refuse("", "became shorter while it was read")
-			return nil
-		}
-	}
-	f.digest = hex.EncodeToString(sum.Sum(nil))
-	return nil
+func (f *file) note(kind, format string, args ...any) {
+	f.notices = append(f.notices, notice{kind, fmt.Sprintf(format, args...)})
 }
 
 // reason returns the cause of a file error without the path, which the message
@@ -273,6 +251,10 @@ func reason(err error) error {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
 		return pathErr.Err
+	}
+	var linkErr *os.LinkError
+	if errors.As(err, &linkErr) {
+		return linkErr.Err
 	}
 	return err
 }
@@ -285,7 +267,7 @@ func firstLine(err error) string {
 
 // formatOf returns the format that a name's extension promises.
 func formatOf(name string) string {
-	format := strings.TrimPrefix(strings.ToLower(path.Ext(name)), ".")
+	format := strings.TrimPrefix(strings.ToLower(path.Ext(filepath.ToSlash(name))), ".")
 	if format == "jpg" {
 		return "jpeg"
 	}

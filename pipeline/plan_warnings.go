@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -45,6 +46,11 @@ func (p *Plan) Warnings() []string {
 func (p *Plan) warnJob(j *Job) {
 	p.warnExtension(j.ID, j.Image, imageExtensions())
 	p.warnExtension(j.ID, j.Video, videoExtensions())
+	p.warnURL(j.ID, j.Image)
+	p.warnURL(j.ID, j.Video)
+	if text := p.files.proportions(j); text != "" {
+		p.warnings.add("proportions", text)
+	}
 }
 
 // warnWhole looks for what is odd about the whole plan, of whose jobs so many have
@@ -68,6 +74,27 @@ func (p *Plan) warnExtension(id, media string, extensions []string) {
 	if isRemote(media) && !slices.Contains(extensions, ext) {
 		p.warnings.add("extension", fmt.Sprintf("%s: the path of %s does not end in %s; the provider may refuse it",
 			id, shown(withoutQuery(media)), strings.Join(extensions, ", ")))
+	}
+}
+
+// warnURL speaks about URLs that parse, yet are likely to fail when the provider
+// fetches them: it asks for everything but plain ASCII to be percent-encoded, and
+// fetches over the public network, where hosts of a region's own network fail.
+func (p *Plan) warnURL(id, media string) {
+	u, err := url.Parse(media)
+	if err != nil || !isRemote(media) {
+		return
+	}
+	name := shown(withoutQuery(media))
+	if strings.ContainsAny(media, "\"<>\\^`{|}") {
+		p.warnings.add("url.encoding", fmt.Sprintf("%s: %s holds characters that should be percent-encoded", id, name))
+	}
+	decoded := strings.ToLower(u.Path)
+	if strings.Contains(decoded, "%20") || strings.Contains(decoded, "%25") || strings.Contains(decoded, "%2f") {
+		p.warnings.add("url.twice", fmt.Sprintf("%s: %s looks percent-encoded twice", id, name))
+	}
+	if strings.HasSuffix(strings.ToLower(u.Hostname()), "-internal.aliyuncs.com") {
+		p.warnings.add("url.internal", fmt.Sprintf("%s: %s is on the provider's internal network, where it does not fetch; use the public host", id, name))
 	}
 }
 

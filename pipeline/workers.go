@@ -33,7 +33,7 @@ type workers struct {
 	key     dashscope.Secret
 	fetcher *fetch.Fetcher
 	queries *rate.Limiter     // query, list and cancel together
-	jobs    map[string]Job    // of the plan
+	inputs  map[string]input  // of the plan's jobs
 	files   map[string]string // where each job's artifact goes, also of jobs that left the manifest
 	trouble func(op, job, message string)
 
@@ -55,7 +55,7 @@ func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*worke
 		plan: p, client: client, key: key,
 		fetcher: fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy, Transport: cfg.seams.results}),
 		queries: rate.NewLimiter(rate.Limit(p.Manifest.Limits.QueryPerSecond*cfg.Speed), 1),
-		jobs:    make(map[string]Job, p.Len()),
+		inputs:  make(map[string]input, p.Len()),
 		files:   make(map[string]string),
 		urls:    make(map[string]string),
 	}
@@ -66,13 +66,14 @@ func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*worke
 		if err != nil {
 			return nil, err
 		}
-		if job.Image, err = inputURL(job.Image, target); err == nil {
-			job.Video, err = inputURL(job.Video, target)
+		in := input{mode: job.Mode}
+		if in.image, err = inputURL(job.Image, target); err == nil {
+			in.video, err = inputURL(job.Video, target)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: job %s: %w", ErrUsage, job.ID, err)
 		}
-		w.jobs[job.ID] = job
+		w.inputs[job.ID] = in
 	}
 	return w, nil
 }
@@ -80,6 +81,12 @@ func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*worke
 func (w *workers) close() {
 	w.client.Close()
 	w.fetcher.Close()
+}
+
+// input is all that a create needs to know of a job: a run holds one for each.
+type input struct {
+	mode         Mode
+	image, video string // URLs; they may be signed
 }
 
 // inputURL is where the provider fetches an input. A local file can be handed
@@ -101,10 +108,10 @@ func inputURL(source string, target endpoint) (string, error) {
 // create sends the one POST of an attempt. Whatever leaves its outcome open is
 // Unknown: only the lists can tell then.
 func (w *workers) create(ctx context.Context, e batch.Effect) batch.Observation {
-	job := w.jobs[e.Job]
+	in := w.inputs[e.Job]
 	m := w.plan.Manifest
 	made, err := w.client.Create(ctx, dashscope.CreateRequest{
-		Model: m.Model, Mode: string(job.Mode), ImageURL: job.Image, VideoURL: job.Video,
+		Model: m.Model, Mode: string(in.mode), ImageURL: in.image, VideoURL: in.video,
 		Watermark: m.Watermark, CheckImage: m.CheckImage,
 	})
 	if err == nil {

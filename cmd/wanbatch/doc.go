@@ -4,6 +4,7 @@
 //
 // # Usage
 //
+//	wanbatch init     IMAGES VIDEOS|CSV  write a commented manifest for two folders or a table
 //	wanbatch validate MANIFEST...        check manifests and media; spends nothing, needs no key
 //	wanbatch estimate MANIFEST           jobs, seconds, money, wall-clock time; spends nothing
 //	wanbatch run      MANIFEST           do it, or continue it: the only command that spends
@@ -14,7 +15,7 @@
 //	wanbatch audit    MANIFEST|DIR       prove journal, report and videos; no network
 //	wanbatch rehearse MANIFEST           the whole run against the built-in emulator, on a fast clock
 //	wanbatch emulator                    serve the emulator on a loopback port
-//	wanbatch version | completion | help
+//	wanbatch schema | version | completion | help
 //
 // MANIFEST may be "-" for standard input. The folder of a batch is
 // <--output>/<name>; --output is "output" unless given, and the name is the

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -63,12 +63,14 @@ func (p *program) estimate(ctx context.Context, arg string, o estimateOptions) e
 	return nil
 }
 
+// savePlan writes a plan that may be larger than memory. What is left of it after
+// an error is not a plan that can be read.
 func savePlan(plan *pipeline.Plan, file string) error {
-	var b bytes.Buffer
-	if err := plan.Save(&b); err != nil {
+	f, err := os.Create(file)
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, b.Bytes(), 0o666)
+	return errors.Join(plan.Save(f), f.Close())
 }
 
 // estimateDocument is version 1 of what estimate --json prints. Fields may be

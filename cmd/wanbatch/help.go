@@ -40,8 +40,8 @@ func (p *program) helpCommand(root *cobra.Command) *cobra.Command {
 
 // verbs is the order of the commands in help.
 func verbs() []string {
-	return []string{"validate", "estimate", "run", "status", "report", "resolve", "cancel", "audit", "rehearse", "emulator",
-		"version", "completion", "help"}
+	return []string{"init", "validate", "estimate", "run", "status", "report", "resolve", "cancel", "audit", "rehearse", "emulator",
+		"schema", "version", "completion", "help"}
 }
 
 // usage prints what stands below a command's description.

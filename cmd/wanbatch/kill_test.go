@@ -303,18 +303,21 @@ func TestKill(t *testing.T) {
 	troubled := append([]string{"unanswered", "absent", "adopted", "again"}, common...)
 	m := &moments{killed: make(map[string]int)}
 	t.Run("cycles", func(t *testing.T) {
-		for w, c := range []struct {
+		worlds := []struct {
 			exclusive   bool
 			flags, aims []string
 		}{
 			{true, calm, common},
 			{true, rough, troubled},
 			{false, rough, []string{"quarantined", "foreign", "unanswered", "intended", "closed"}},
-		} {
+		}
+		const workers = 6
+		for w := range workers {
 			t.Run(fmt.Sprint(w), func(t *testing.T) {
 				t.Parallel()
+				c := worlds[w%len(worlds)]
 				r := &killRig{t: t, binary: binary, media: media, dir: t.TempDir()}
-				r.cycles(w, 3, c.exclusive, slices.Clip(c.flags), c.aims, m)
+				r.cycles(w, workers, c.exclusive, slices.Clip(c.flags), c.aims, m)
 			})
 		}
 	})

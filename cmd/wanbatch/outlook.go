@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -81,27 +80,31 @@ func (o outlook) refusal(plan *pipeline.Plan, cfg pipeline.Config) error {
 		return usagef("changed since they were run: %s; --accept-changes pays for them again, another --name starts another batch",
 			strings.Join(o.changed, ", "))
 	}
-	offered := plan.Manifest.Pairs
-	if cfg.Limit > 0 {
-		offered = offered[:min(cfg.Limit, len(offered))]
-	}
-	for _, id := range cfg.Only {
-		if !slices.ContainsFunc(offered, func(pair pipeline.Pair) bool { return pair.ID == id }) {
-			return usagef("--only %s: there is no such job in this run", id)
+	missing := slices.Clone(cfg.Only)
+	n := 0
+	for job, err := range plan.Jobs() {
+		if err != nil {
+			return err
 		}
+		if n++; len(missing) == 0 || cfg.Limit > 0 && n > cfg.Limit {
+			break
+		}
+		missing = slices.DeleteFunc(missing, func(id string) bool { return id == job.ID })
+	}
+	if len(missing) > 0 {
+		return usagef("--only %s: there is no such job in this run", missing[0])
 	}
 	return nil
 }
 
-// part is the plan of the jobs to submit alone: what an estimate is asked of. All
-// else about the manifest stays, and files that were read are read once more.
-func (o outlook) part(ctx context.Context, plan *pipeline.Plan) (*pipeline.Plan, error) {
+// part is the plan of the jobs to submit alone: what an estimate is asked of.
+func (o outlook) part(plan *pipeline.Plan) (*pipeline.Plan, error) {
 	if len(o.submit) == plan.Len() || len(o.submit) == 0 {
 		return plan, nil
 	}
-	m := plan.Manifest
-	m.Pairs = slices.DeleteFunc(slices.Clone(m.Pairs), func(pair pipeline.Pair) bool {
-		return !slices.Contains(o.submit, pair.ID)
-	})
-	return pipeline.NewPlan(ctx, &m, pipeline.PlanOptions{})
+	submit := make(map[string]bool, len(o.submit))
+	for _, id := range o.submit {
+		submit[id] = true
+	}
+	return plan.Part(func(job pipeline.Job) bool { return submit[job.ID] })
 }

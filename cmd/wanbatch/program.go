@@ -53,7 +53,7 @@ func (p *program) root() *cobra.Command {
 	root.SetOut(p.out)
 	root.SetErr(p.err)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(p.validateCommand(), p.estimateCommand(), p.runCommand(), p.statusCommand(), p.reportCommand(),
+	root.AddCommand(p.initCommand(), p.schemaCommand(), p.validateCommand(), p.estimateCommand(), p.runCommand(), p.statusCommand(), p.reportCommand(),
 		p.resolveCommand(), p.cancelCommand(), p.auditCommand(), p.rehearseCommand(), p.emulatorCommand(), p.versionCommand())
 	p.arrangeHelp(root)
 	return root

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -179,8 +178,11 @@ func paidTwice(plan *pipeline.Plan, meter emulator.Meter) error {
 		image, video string
 	}
 	wanted, most := map[pair]int{}, 1
-	for _, listed := range plan.Manifest.Pairs {
-		k := pair{cmp.Or(listed.Mode, plan.Manifest.Mode), listed.Image, listed.Video}
+	for job, err := range plan.Jobs() {
+		if err != nil {
+			return err
+		}
+		k := pair{job.Mode, job.Image, job.Video}
 		wanted[k]++
 		most = max(most, wanted[k])
 	}

@@ -101,13 +101,13 @@ func (p *program) run(ctx context.Context, arg string, o runOptions) error {
 		return err
 	}
 	if o.dry {
-		return p.dryRun(ctx, plan, ahead, cfg)
+		return p.dryRun(plan, ahead, cfg)
 	}
 	if len(ahead.submit)+ahead.follow > 0 {
 		if cfg.Key, err = p.apiKey(plan.Manifest.Lane); err != nil {
 			return err
 		}
-		if err := p.consent(ctx, plan, ahead, arg, o, cfg); err != nil {
+		if err := p.consent(plan, ahead, arg, o, cfg); err != nil {
 			return err
 		}
 	}
@@ -204,9 +204,9 @@ func parseMoney(text, currency string) (decimal.NullDecimal, error) {
 }
 
 // dryRun tells what a run would do.
-func (p *program) dryRun(ctx context.Context, plan *pipeline.Plan, ahead outlook, cfg pipeline.Config) error {
+func (p *program) dryRun(plan *pipeline.Plan, ahead outlook, cfg pipeline.Config) error {
 	if len(ahead.submit) > 0 {
-		part, err := ahead.part(ctx, plan)
+		part, err := ahead.part(plan)
 		if err != nil {
 			return err
 		}
@@ -223,7 +223,7 @@ func (p *program) dryRun(ctx context.Context, plan *pipeline.Plan, ahead outlook
 
 // consent makes sure that somebody wants to spend the money. A run that submits
 // nothing needs no consent.
-func (p *program) consent(ctx context.Context, plan *pipeline.Plan, ahead outlook, arg string, o runOptions, cfg pipeline.Config) error {
+func (p *program) consent(plan *pipeline.Plan, ahead outlook, arg string, o runOptions, cfg pipeline.Config) error {
 	if o.yes || o.plan != "" || len(ahead.submit) == 0 {
 		return nil
 	}
@@ -232,7 +232,7 @@ func (p *program) consent(ctx context.Context, plan *pipeline.Plan, ahead outloo
 		return usagef("this would submit %s for %s %s, and nobody can be asked here; give --yes, or --plan FILE",
 			count(len(ahead.submit), "job"), span(ahead.money), plan.Currency)
 	}
-	part, err := ahead.part(ctx, plan)
+	part, err := ahead.part(plan)
 	if err != nil {
 		return err
 	}

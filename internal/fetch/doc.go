@@ -22,7 +22,7 @@
 //
 //	openat O_CREAT|O_EXCL part (or reopen: regular, one link, the file that was looked at)
 //	write...
-//	fsync part, close, renameat part -> name, fsync directory, unlinkat tag
+//	fsync part, close, renameat part -> name, unlinkat tag, fsync directory
 //
 // An fsync that fails is not tried again on the same data: the part is removed.
 //

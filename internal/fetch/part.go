@@ -274,11 +274,8 @@ func (p *part) publish() error {
 	if err := p.disk.Rename(p.partName(), p.name); err != nil {
 		return err
 	}
-	if err := p.disk.SyncDir(path.Dir(p.name)); err != nil {
-		return err
-	}
 	_ = p.disk.Remove(p.tagName()) // without its part it says nothing
-	return nil
+	return p.disk.SyncDir(path.Dir(p.name))
 }
 
 // discard removes part and tag, as far as the disk lets it.

@@ -59,6 +59,10 @@ type clip struct {
 	stts          []int // count, duration, count, duration ...
 	brand         string
 	mvex          []byte
+	codec         string // four letters
+	matrix        [4]int // a b c d of the matrix, unless it is all zeros
+	silent        bool   // without the track of sound
+	tables        []byte // more boxes for stbl
 }
 
 type edit struct{ duration, from int }
@@ -67,20 +71,26 @@ func (c clip) moov() []byte {
 	c.timescale, c.trackScale = max(c.timescale, 0), max(c.trackScale, 0)
 	return box("moov",
 		full("mvhd", c.version, 0, wide(c.version, 0), wide(c.version, 0), u32(c.timescale), wide(c.version, c.duration), zeros(80)),
-		box("trak", c.audioHandler()),
+		c.audio(),
 		c.track(),
 		c.mvex)
 }
 
-// audioHandler is a track that is not to be read.
-func (c clip) audioHandler() []byte {
-	return box("mdia", full("hdlr", 0, 0, u32(0), []byte("soun"), zeros(13)))
+// audio is a track that is not to be read, besides that it is there.
+func (c clip) audio() []byte {
+	if c.silent {
+		return nil
+	}
+	return box("trak", box("mdia", full("hdlr", 0, 0, u32(0), []byte("soun"), zeros(13))))
 }
 
 func (c clip) track() []byte {
 	unity := cat(u32(1<<16), zeros(12), u32(1<<16), zeros(12), u32(1<<30))
 	if c.turned {
 		unity = cat(u32(0), u32(1<<16), u32(0), u32(-1<<16), zeros(16), u32(1<<30))
+	}
+	if m := c.matrix; m != [4]int{} {
+		unity = cat(u32(m[0]), u32(m[1]), u32(0), u32(m[2]), u32(m[3]), zeros(12), u32(1<<30))
 	}
 	var table []byte
 	for _, n := range c.stts {
@@ -94,8 +104,9 @@ func (c clip) track() []byte {
 			full("mdhd", c.version, 0, wide(c.version, 0), wide(c.version, 0), u32(c.trackScale), wide(c.version, c.trackDuration), u32(0)),
 			full("hdlr", 0, 0, u32(0), []byte("vide"), zeros(13)),
 			box("minf", box("stbl",
-				full("stsd", 0, 0, u32(1), box("avc1", zeros(24), u16(c.width), u16(c.height), zeros(50))),
-				full("stts", 0, 0, u32(len(c.stts)/2), table)))))
+				full("stsd", 0, 0, u32(1), box(c.codec, zeros(24), u16(c.width), u16(c.height), zeros(50))),
+				full("stts", 0, 0, u32(len(c.stts)/2), table),
+				c.tables))))
 }
 
 func (c clip) editBox() []byte {
@@ -115,6 +126,6 @@ func (c clip) ftyp() []byte { return box("ftyp", []byte(c.brand), u32(512), []by
 func usual() clip {
 	return clip{
 		timescale: 1000, duration: 5200, trackScale: 15000, trackDuration: 78000,
-		width: 720, height: 1280, stts: []int{78, 1000}, brand: "isom",
+		width: 720, height: 1280, stts: []int{78, 1000}, brand: "isom", codec: "avc1",
 	}
 }

@@ -20,62 +20,65 @@ const (
 	trunCompositions = 0x000800
 )
 
-// fragmentedLength is how long the video track of a fragmented file plays: what the header
-// states, else the samples of header and fragments added up, else the segment index.
-func fragmentedLength(r io.ReaderAt, boxes []box, m movie) (time.Duration, error) {
-	if m.fragments > 0 {
-		return seconds(m.fragments, m.timescale)
-	}
-	ticks := m.video.samples
+// fragmentedLength is how long the video track of a fragmented file plays: the samples of header
+// and fragments added up, else what the header states, else the segment index. Samples come
+// first: the stated length is a promise, made before they were written, and covers every track.
+func fragmentedLength(r io.ReaderAt, boxes []box, m movie) (time.Duration, run, error) {
+	all := m.video.listed
 	for _, b := range boxes {
 		if b.kind != "moof" {
 			continue
 		}
 		data, err := content(r, b)
 		if err != nil {
-			return 0, err
+			return 0, run{}, err
 		}
 		n, err := fragment(data, m)
 		if err != nil {
-			return 0, fmt.Errorf("moof at %d: %w", b.start, err)
+			return 0, run{}, fmt.Errorf("moof at %d: %w", b.start, err)
 		}
-		ticks = plus(ticks, n)
+		all = all.plus(n)
 	}
-	if ticks > 0 {
-		return seconds(ticks, m.video.timescale)
+	length, err := seconds(all.ticks, m.video.timescale)
+	switch {
+	case all.ticks > 0:
+	case m.fragments > 0:
+		length, err = seconds(m.fragments, m.timescale)
+	default:
+		length, err = indexedLength(r, boxes)
 	}
-	return indexedLength(r, boxes)
+	return length, all, err
 }
 
-// fragment sums the sample durations of the video track in one moof.
-func fragment(moof []byte, m movie) (uint64, error) {
-	var sum uint64
+// fragment adds up the samples of the video track in one moof.
+func fragment(moof []byte, m movie) (run, error) {
+	var sum run
 	for c, err := range children(moof) {
 		if err != nil {
-			return 0, err
+			return run{}, err
 		}
 		if c.kind != "traf" {
 			continue
 		}
 		n, err := trackRun(c.data, m)
 		if err != nil {
-			return 0, err
+			return run{}, err
 		}
-		sum = plus(sum, n)
+		sum = sum.plus(n)
 	}
 	return sum, nil
 }
 
-// trackRun sums one traf box, 0 when it belongs to another track.
-func trackRun(traf []byte, m movie) (uint64, error) {
+// trackRun adds up one traf box, nothing when it belongs to another track.
+func trackRun(traf []byte, m movie) (run, error) {
 	data, ok, err := first(traf, "tfhd")
 	if err != nil || !ok {
-		return 0, missing("tfhd", err)
+		return run{}, missing("tfhd", err)
 	}
 	f := fields{data: data}
 	_, flags := f.head()
 	if id := f.u32(); id != m.video.id {
-		return 0, f.err("tfhd")
+		return run{}, f.err("tfhd")
 	}
 	if flags&tfhdBaseOffset != 0 {
 		f.skip(8)
@@ -88,27 +91,27 @@ func trackRun(traf []byte, m movie) (uint64, error) {
 		each = f.u32()
 	}
 	if err := f.err("tfhd"); err != nil {
-		return 0, err
+		return run{}, err
 	}
-	var sum uint64
+	var sum run
 	for c, err := range children(traf) {
 		if err != nil {
-			return 0, err
+			return run{}, err
 		}
 		if c.kind != "trun" {
 			continue
 		}
 		n, err := runLength(c.data, each)
 		if err != nil {
-			return 0, err
+			return run{}, err
 		}
-		sum = plus(sum, n)
+		sum = sum.plus(n)
 	}
 	return sum, nil
 }
 
-// runLength sums one trun box; each is the duration of a sample that states none.
-func runLength(trun []byte, each uint32) (uint64, error) {
+// runLength adds up one trun box; each is the duration of a sample that states none.
+func runLength(trun []byte, each uint32) (run, error) {
 	f := fields{data: trun}
 	_, flags := f.head()
 	count := f.u32()
@@ -119,7 +122,7 @@ func runLength(trun []byte, each uint32) (uint64, error) {
 		f.skip(4)
 	}
 	if flags&trunDuration == 0 {
-		return uint64(count) * uint64(each), f.err("trun")
+		return run{uint64(count), uint64(count) * uint64(each)}, f.err("trun")
 	}
 	rest := 0 // bytes after the duration, per sample
 	for _, flag := range []uint32{trunSize, trunFlags, trunCompositions} {
@@ -127,9 +130,9 @@ func runLength(trun []byte, each uint32) (uint64, error) {
 			rest += 4
 		}
 	}
-	var sum uint64
+	var sum run
 	for ; count > 0 && !f.short; count-- {
-		sum = plus(sum, uint64(f.u32()))
+		sum = sum.plus(run{1, uint64(f.u32())})
 		f.skip(rest)
 	}
 	return sum, f.err("trun")

@@ -7,12 +7,14 @@ import (
 	"time"
 )
 
-// A movie is what the moov box says: the clock of the whole, its first video track, and whether
-// more samples follow in fragments.
+// A movie is what the moov box says: the clock of the whole, its first video track, whether
+// there is sound, where the samples end, and whether more follow in fragments.
 type movie struct {
 	timescale  uint32
 	duration   uint64 // in timescale; 0 when not stated
 	video      track
+	sound      bool
+	reach      uint64 // offset after the last sample that the header lists, of video and sound
 	fragmented bool
 	fragments  uint64 // stated length with fragments (mehd), in timescale; 0 when not stated
 	defaults   uint32 // default sample duration in fragments (trex), in video.timescale
@@ -23,15 +25,37 @@ type track struct {
 	id            uint32
 	timescale     uint32
 	duration      uint64 // mdhd; 0 when not stated
-	samples       uint64 // sum of stts
+	listed        run    // sum of stts
 	edits         uint64 // sum of the edits that show something; 0 without an edit list
-	width, height int
+	width, height int    // as shown
+	rotation      int    // degrees clockwise
+	codec         string
+}
+
+// A run is a number of samples and how long they last together, in their track's timescale.
+type run struct{ frames, ticks uint64 }
+
+func (r run) plus(other run) run {
+	return run{plus(r.frames, other.frames), plus(r.ticks, other.ticks)}
+}
+
+// rate is the mean frame rate, unknown for less than two frames: one frame has no rhythm.
+func (r run) rate(timescale uint32) Rate {
+	high, frames := bits.Mul64(r.frames, uint64(timescale))
+	if r.frames < 2 || r.ticks == 0 || high != 0 || frames == 0 {
+		return Rate{}
+	}
+	a, b := frames, r.ticks
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return Rate{Frames: frames / a, Seconds: r.ticks / a}
 }
 
 // parseMovie reads the content of a moov box.
 func parseMovie(moov []byte) (movie, error) {
 	var m movie
-	found := false
+	found := false // the first video track
 	for c, err := range children(moov) {
 		if err != nil {
 			return movie{}, fmt.Errorf("moov: %w", err)
@@ -42,9 +66,7 @@ func parseMovie(moov []byte) (movie, error) {
 		case "cmov":
 			err = fmt.Errorf("compressed movie header: %w", ErrFormat)
 		case "trak":
-			if !found {
-				m.video, found, err = parseTrack(c.data)
-			}
+			found, err = m.track(c.data, found)
 		}
 		if err != nil {
 			return movie{}, fmt.Errorf("moov: %w", err)
@@ -57,6 +79,32 @@ func parseMovie(moov []byte) (movie, error) {
 		return movie{}, fmt.Errorf("moov: no video track: %w", ErrFormat)
 	}
 	return m, m.extends(moov)
+}
+
+// track reads a trak box. It becomes the movie's if it is the first that shows pictures; found
+// says whether there is one already, and whether there is one now.
+func (m *movie) track(trak []byte, found bool) (bool, error) {
+	handler, ok, err := find(trak, "mdia", "hdlr")
+	if err != nil || !ok {
+		return found, err
+	}
+	f := fields{data: handler}
+	f.skip(8)
+	kind := string(f.take(4))
+	if kind != "vide" && kind != "soun" {
+		return found, f.err("hdlr")
+	}
+	end, err := reach(trak)
+	if err != nil {
+		return found, err
+	}
+	m.reach = max(m.reach, end)
+	m.sound = m.sound || kind == "soun"
+	if kind == "vide" && !found {
+		m.video, err = parseTrack(trak)
+		found = true
+	}
+	return found, err
 }
 
 // header reads mvhd.
@@ -110,7 +158,7 @@ func (m *movie) extends(moov []byte) error {
 func (m *movie) length() (time.Duration, error) {
 	ticks := m.video.duration
 	if ticks == 0 {
-		ticks = m.video.samples
+		ticks = m.video.listed.ticks
 	}
 	if ticks == 0 {
 		return seconds(m.duration, m.timescale)
@@ -123,37 +171,25 @@ func (m *movie) length() (time.Duration, error) {
 	return min(length, shown), err
 }
 
-// parseTrack reads a trak box; ok is false for a track that is not video.
-func parseTrack(trak []byte) (t track, ok bool, err error) {
-	handler, found, err := find(trak, "mdia", "hdlr")
-	if err != nil || !found {
-		return track{}, false, err
-	}
-	f := fields{data: handler}
-	f.skip(8)
-	if string(f.take(4)) != "vide" {
-		return track{}, false, f.err("hdlr")
-	}
-	turned, err := t.header(trak)
-	if err != nil {
-		return track{}, false, err
-	}
-	for _, read := range []func([]byte) error{t.media, t.editList, t.entry, t.times} {
+// parseTrack reads the trak box of a video track.
+func parseTrack(trak []byte) (track, error) {
+	var t track
+	for _, read := range []func([]byte) error{t.header, t.media, t.editList, t.entry, t.times} {
 		if err := read(trak); err != nil {
-			return track{}, false, err
+			return track{}, err
 		}
 	}
-	if turned {
+	if t.rotation%180 != 0 {
 		t.width, t.height = t.height, t.width
 	}
-	return t, true, nil
+	return t, nil
 }
 
-// header reads tkhd: the id, the size as shown, and whether the picture is turned by a quarter.
-func (t *track) header(trak []byte) (turned bool, err error) {
+// header reads tkhd: the id, the size before it is turned, and by how much it is.
+func (t *track) header(trak []byte) error {
 	data, ok, err := first(trak, "tkhd")
 	if err != nil || !ok {
-		return false, missing("tkhd", err)
+		return missing("tkhd", err)
 	}
 	f := fields{data: data}
 	version, _ := f.head()
@@ -163,14 +199,27 @@ func (t *track) header(trak []byte) (turned bool, err error) {
 	f.skip(4)
 	f.word(version) // duration, edits included; a muxer's afterthought, not used
 	f.skip(16)      // layer, group, volume
-	matrix := [9]uint32{}
+	matrix := [9]int32{}
 	for i := range matrix {
-		matrix[i] = f.u32()
+		matrix[i] = int32(f.u32())
 	}
 	t.width, t.height = int(f.u32()>>16), int(f.u32()>>16)
-	// The matrix is a b u c d v x y w: a quarter turn moves all of a and d to b and c.
-	turned = matrix[0] == 0 && matrix[4] == 0 && matrix[1] != 0 && matrix[3] != 0
-	return turned, f.err("tkhd")
+	t.rotation = turn(matrix[0], matrix[1], matrix[3], matrix[4])
+	return f.err("tkhd")
+}
+
+// turn reads a rotation by quarters off the four numbers of a matrix that turn and stretch; what
+// is no such rotation is 0. A quarter turn moves all of a and d to b and c.
+func turn(a, b, c, d int32) int {
+	switch {
+	case a == 0 && d == 0 && b > 0 && c != 0:
+		return 90
+	case a == 0 && d == 0 && b < 0 && c != 0:
+		return 270
+	case b == 0 && c == 0 && a < 0 && d < 0:
+		return 180
+	}
+	return 0
 }
 
 // media reads mdhd: the track's own clock and length.
@@ -211,8 +260,8 @@ func (t *track) editList(trak []byte) error {
 	return f.err("elst")
 }
 
-// entry reads the picture's size from the first sample description. It is what a decoder will
-// give, so it outranks the size as shown in tkhd.
+// entry reads the codec and the picture's size from the first sample description. That size is
+// what a decoder will give, so it outranks the one in tkhd.
 func (t *track) entry(trak []byte) error {
 	data, ok, err := find(trak, "mdia", "minf", "stbl", "stsd")
 	if err != nil || !ok || len(data) < 8 {
@@ -222,6 +271,7 @@ func (t *track) entry(trak []byte) error {
 	if err != nil || entry.kind == "" {
 		return err
 	}
+	t.codec = codecName(entry.kind)
 	f := fields{data: entry.data}
 	f.skip(8 + 16) // sample entry, reserved
 	width, height := int(f.u16()), int(f.u16())
@@ -241,7 +291,7 @@ func (t *track) times(trak []byte) error {
 	f.head()
 	for n := f.u32(); n > 0 && !f.short; n-- {
 		count, each := uint64(f.u32()), uint64(f.u32())
-		t.samples = plus(t.samples, count*each) // 32 bits times 32 bits cannot overflow
+		t.listed = t.listed.plus(run{count, count * each}) // 32 bits times 32 bits cannot overflow
 	}
 	return f.err("stts")
 }

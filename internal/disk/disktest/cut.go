@@ -109,7 +109,11 @@ func (d *Disk) Sum() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	h := sha256.New()
-	for _, t := range []tree{d.now, d.durable} {
+	trees := []tree{d.durable}
+	if len(d.pending) > 0 {
+		trees = append(trees, d.now)
+	}
+	for _, t := range trees {
 		for _, name := range slices.Sorted(maps.Keys(t.names)) {
 			fmt.Fprintf(h, "%q %v %d\n", name, t.dirs[t.names[name]], len(t.data[t.names[name]]))
 			h.Write(t.data[t.names[name]])

@@ -249,6 +249,13 @@ func (d *Disk) free(n int) {
 	}
 }
 
+// SetRoom sets Room while processes use the disk.
+func (d *Disk) SetRoom(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.Room = n
+}
+
 // Log returns every operation so far.
 func (d *Disk) Log() []Op {
 	d.mu.Lock()
@@ -325,5 +332,3 @@ func (i info) Mode() fs.FileMode {
 	}
 	return 0o666
 }
-
-var errClosed = errors.New("file is closed")

@@ -21,7 +21,7 @@ type file struct {
 // step is the beginning of every operation on a file. The lock is held.
 func (f *file) step(kind Kind, n int) error {
 	if f.closed {
-		return pathError(string(kind), f.name, errClosed)
+		return pathError(string(kind), f.name, fs.ErrClosed)
 	}
 	return f.d.step(kind, f.name, n)
 }

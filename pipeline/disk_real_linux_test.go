@@ -1,0 +1,109 @@
+package pipeline_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/wanbatch/wanbatch/internal/emulator"
+	"github.com/wanbatch/wanbatch/pipeline"
+)
+
+// smallDisk puts the output on a file system of one megabyte in memory.
+func (r *rig) smallDisk() (remount func(flags uintptr, options string)) {
+	r.t.Helper()
+	output := filepath.Join(r.dir, "out")
+	if err := os.Mkdir(output, 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", output, "tmpfs", 0, "size=1m"); err != nil {
+		r.t.Skip("cannot mount: ", err)
+	}
+	r.t.Cleanup(func() { _ = syscall.Unmount(output, syscall.MNT_DETACH) })
+	return func(flags uintptr, options string) {
+		r.t.Helper()
+		if err := syscall.Mount("", output, "tmpfs", syscall.MS_REMOUNT|flags, options); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// fill leaves so many bytes of the small disk free.
+func (r *rig) fill(free int64) (empty func()) {
+	r.t.Helper()
+	output := filepath.Join(r.dir, "out")
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(output, &s); err != nil {
+		r.t.Fatal(err)
+	}
+	ballast := filepath.Join(output, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, max(int64(s.Bavail)*s.Bsize-free, 0)), 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+	return func() {
+		if err := os.Remove(ballast); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// Without room for the outcome of a create, none is sent; with room again, the run
+// goes on where it was.
+func TestFullDiskCreatesNothing(t *testing.T) {
+	r := newRig(t, 3000, emulator.Options{})
+	r.smallDisk()
+	empty := r.fill(48 << 10) // for locks and some lines, not for the reserve
+	plan := r.plan(3, "true")
+	_, err := r.try(t.Context(), plan)
+	if err == nil || !strings.Contains(err.Error(), "free some space") {
+		t.Errorf("on a full disk: %v\n%s", err, r.trail())
+	}
+	if n := r.provider.Meter().Requests["create"]; n != 0 {
+		t.Errorf("%d creates without room for their outcome", n)
+	}
+	empty()
+	r.settled(r.run(plan), 3)
+}
+
+// With room for records but not for a third video, what was paid waits at the
+// provider, and nothing is created any more.
+func TestFullDiskKeepsResults(t *testing.T) {
+	r := newRig(t, 3000, emulator.Options{Padding: 300 << 10})
+	remount := r.smallDisk()
+	plan := r.plan(10, "true")
+	_, err := r.try(t.Context(), plan)
+	if err == nil || !strings.Contains(err.Error(), "free some space") {
+		t.Errorf("on a full disk: %v\n%s", err, r.trail())
+	}
+	full, after := false, 0
+	for _, e := range r.events {
+		full = full || e.Kind == "trouble" && strings.Contains(e.Message, syscall.ENOSPC.Error())
+		if full && e.Kind == "intended" {
+			after++
+		}
+	}
+	if !full || after > 1 { // one may be on its way while the first download fails
+		t.Errorf("disk full %v, %d intents afterwards\n%s", full, after, r.trail())
+	}
+	remount(0, "size=8m")
+	r.settled(r.run(plan), 10)
+	if n := r.provider.Meter().Creates; n != 10 {
+		t.Errorf("%d creates for 10 pairs", n)
+	}
+}
+
+func TestReadOnlyOutput(t *testing.T) {
+	r := newRig(t, 3000, emulator.Options{})
+	remount := r.smallDisk()
+	remount(syscall.MS_RDONLY, "")
+	_, err := r.try(t.Context(), r.plan(1, "true"))
+	if !errors.Is(err, syscall.EROFS) || errors.Is(err, pipeline.ErrUsage) || !strings.Contains(err.Error(), r.folder()) {
+		t.Errorf("on a read-only disk: %v", err)
+	}
+	if n := r.provider.Meter().Requests["create"]; n != 0 {
+		t.Errorf("%d creates", n)
+	}
+}
