@@ -154,7 +154,7 @@ func (w workload) spread(l Limits) TimeRange {
 	slots := time.Duration(l.Running)
 	creating := time.Duration(float64(w.jobs-1) / l.CreatePerSecond * float64(time.Second))
 	low := max(w.sumLow/slots, w.longestLow, creating)
-	high := w.sumHigh/slots + w.longestHigh/slots*(slots-1)
+	high := (w.sumHigh + w.longestHigh*time.Duration(l.Running-1)) / slots
 	return TimeRange{Low: low, High: max(low, high, creating+w.longestHigh)}
 }
 

@@ -164,8 +164,8 @@ func self(batchPath string) journal.Owner {
 func readFolder(path string, core *batch.Batch) (journal.Head, error) {
 	f, err := os.Open(filepath.Join(path, journalName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return journal.Head{}, fmt.Errorf("%w: %s holds no batch (no %s); give a batch folder or the manifest it was run from",
-			ErrUsage, path, journalName)
+		return journal.Head{}, fmt.Errorf("%w: %s holds no batch (%w); give a batch folder or the manifest it was run from",
+			ErrUsage, path, err)
 	}
 	if err != nil {
 		return journal.Head{}, err

@@ -4,10 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -93,11 +94,12 @@ func reserved(owner journal.Owner, path string) error {
 	if abs, err := filepath.Abs(path); err != nil || last == "" || last == abs {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(last, journalName)); err != nil {
+	core := batch.New(batch.Settings{}, nil)
+	_, err := readFolder(last, core)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the batch is gone, and with it what it did not know
 	}
-	core := batch.New(batch.Settings{}, nil)
-	if _, err := readFolder(last, core); err != nil {
+	if err != nil {
 		return fmt.Errorf("%w: the lane's last batch cannot be read: %w", ErrLocked, err)
 	}
 	if doubt := core.View().InDoubt; len(doubt) > 0 {

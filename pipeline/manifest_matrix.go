@@ -41,12 +41,11 @@ func (m *Manifest) expandList(found *problems, role string, entries, extensions 
 			found.addNew(place, hint, "%s[%d]: %s", list, i, problem)
 		}
 		for _, name := range names {
-			if where := m.resolve(name); listed[where] {
+			where, key := m.resolve(name), folded(safeName(stem(name)))
+			if listed[where] {
 				continue
-			} else {
-				listed[where] = true
 			}
-			key := folded(safeName(stem(name)))
+			listed[where] = true
 			if first, taken := stems[key]; taken {
 				found.addNew(place, "rename one, or give the pairs ids under pairs or in pairs_from",
 					"%s[%d]: %s and %s would give the same ids", list, i, shown(withoutQuery(first)), shown(withoutQuery(name)))

@@ -100,9 +100,9 @@ func planFar(t *testing.T, m *pipeline.Manifest, remote *pipeline.Remote) (*pipe
 func TestRemoteLengths(t *testing.T) {
 	s, server := newShelf(t)
 	s.files["/a.png"] = still("png", 720, 1280)
-	s.files["/first.mp4"] = film{seconds: 5.2, padding: 20 << 20}.bytes()
-	s.files["/last.mp4"] = film{seconds: 5.2, padding: 20 << 20, moovLast: true}.bytes()
-	s.files["/old.avi"] = film{container: "avi", seconds: 5.2, padding: 20 << 20}.bytes()
+	s.files["/first.mp4"] = film{seconds: 5.2, padding: 4 << 20}.bytes()
+	s.files["/last.mp4"] = film{seconds: 5.2, padding: 4 << 20, moovLast: true}.bytes()
+	s.files["/old.avi"] = film{container: "avi", seconds: 5.2, padding: 4 << 20}.bytes()
 	m := far(server.URL, "/first.mp4", "/last.mp4", "/old.avi", "/first.mp4")
 	m.Pairs[3].Mode = pipeline.ModePro
 	remote := &pipeline.Remote{Trusted: server.URL}
@@ -192,11 +192,17 @@ func TestRemoteThatCannotBeLookedInto(t *testing.T) {
 			w.Header().Set("Content-Length", "9000000")
 			_, _ = w.Write(make([]byte, 1<<20))
 		},
-		"/private.mp4":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, private.URL+"/x.mp4", 302) },
-		"/metadata.mp4": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://169.254.169.254/x", 302) },
-		"/file.mp4":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "file:///etc/passwd", 302) },
-		"/gone.mp4":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, gone.URL+"/x.mp4", 302) },
-		"/denied.mp4":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) },
+		"/private.mp4": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, private.URL+"/x.mp4", http.StatusFound)
+		},
+		"/metadata.mp4": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://169.254.169.254/x", http.StatusFound)
+		},
+		"/file.mp4": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "file:///etc/passwd", http.StatusFound)
+		},
+		"/gone.mp4":   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, gone.URL+"/x.mp4", http.StatusFound) },
+		"/denied.mp4": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) },
 	}
 	for path, want := range map[string]string{
 		"/endless.mp4": "its server does not answer range requests", "/whole.mp4": "its server does not answer range requests",

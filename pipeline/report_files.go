@@ -127,29 +127,29 @@ func (r *Report) labelNames() []string {
 	return slices.Sorted(maps.Keys(r.Totals.ByLabel))
 }
 
-func (j Result) cells(labels []string) []string {
+func (r Result) cells(labels []string) []string {
 	usage, file, failure := []string{"", ""}, []string{"", "", "", ""}, []string{"", "", "", ""}
-	if j.Usage != nil {
-		usage = []string{j.Usage.VideoDuration.String(), j.Usage.VideoRatio}
+	if r.Usage != nil {
+		usage = []string{r.Usage.VideoDuration.String(), r.Usage.VideoRatio}
 	}
-	if j.File != nil {
-		file = []string{j.File.Path, strconv.FormatInt(j.File.Bytes, 10), j.File.SHA256, j.File.Duration.String()}
+	if r.File != nil {
+		file = []string{r.File.Path, strconv.FormatInt(r.File.Bytes, 10), r.File.SHA256, r.File.Duration.String()}
 	}
-	if e := j.Error; e != nil {
+	if e := r.Error; e != nil {
 		failure = []string{e.Code, e.Message, e.Hint, ""}
 		if e.Charged != nil {
 			failure[3] = strconv.FormatBool(*e.Charged)
 		}
 	}
-	row := []string{j.ID, j.Key, j.State, j.Mode, j.Lane, j.Image, j.Video, text(j.TaskID), text(j.RequestID),
-		stamp(j.SubmittedAt), stamp(j.ScheduledAt), stamp(j.EndedAt), stamp(j.StoredAt), amount(j.QueueSeconds), amount(j.RunSeconds)}
+	row := []string{r.ID, r.Key, r.State, r.Mode, r.Lane, r.Image, r.Video, text(r.TaskID), text(r.RequestID),
+		stamp(r.SubmittedAt), stamp(r.ScheduledAt), stamp(r.EndedAt), stamp(r.StoredAt), amount(r.QueueSeconds), amount(r.RunSeconds)}
 	row = append(row, usage...)
-	row = append(row, j.UnitPrice.String(), j.Estimated.String(), amount(j.Billed))
+	row = append(row, r.UnitPrice.String(), r.Estimated.String(), amount(r.Billed))
 	row = append(row, file...)
-	row = append(row, strconv.Itoa(len(j.Attempts)))
+	row = append(row, strconv.Itoa(len(r.Attempts)))
 	row = append(row, failure...)
 	for _, name := range labels {
-		row = append(row, j.Labels[name])
+		row = append(row, r.Labels[name])
 	}
 	return row
 }

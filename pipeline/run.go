@@ -240,7 +240,7 @@ func opened(p *Plan, cfg Config, target endpoint, key dashscope.Secret) batch.Ev
 		settings["speed"] = strconv.FormatFloat(cfg.Speed, 'g', -1, 64)
 	}
 	return batch.Event{Kind: batch.Opened, Run: &batch.Run{ID: rand.Text(), ManifestSHA256: p.Manifest.SHA256,
-		Endpoint: target.origin, Key: key.Fingerprint(), Cap: cfg.cap(p), Settings: settings}}
+		Endpoint: target.origin, Key: key.Fingerprint(), Cap: cfg.cap(p), Tries: l.Tries, Settings: settings}}
 }
 
 func batchSettings(p *Plan, cfg Config) batch.Settings {

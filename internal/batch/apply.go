@@ -119,6 +119,9 @@ func (b *Batch) applyOpened(e Event) error {
 		b.keySince = e.At
 	}
 	b.lastRun, b.closed = e.Run, false
+	if b.settings.Fetches == 0 { // it is only read: judge as that run did
+		b.settings.Tries = e.Run.Tries
+	}
 	b.volatile = volatile{inbox: b.inbox} // the operator may have interrupted already
 	for _, l := range b.lanes {
 		l.laneRun = laneRun{}

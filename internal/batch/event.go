@@ -95,14 +95,15 @@ type Plan struct {
 }
 
 // Run is how one run was started. It is evidence for a reader of the journal:
-// replay acts on none of it but the lane's key and endpoint, which the shell
-// compares before it settles an old doubt.
+// replay acts on none of it but Tries, where nobody gave other settings; the shell
+// compares key and endpoint before it settles an old doubt.
 type Run struct {
 	ID             string
 	ManifestSHA256 string
 	Endpoint       string // scheme://host[:port]
 	Key            string // fingerprint of the API key, never the key
 	Cap            decimal.NullDecimal
+	Tries          int               // tasks for one job at most: what a reader needs to tell whether a failed job returns
 	Settings       map[string]string // every limit in force, as text
 }
 

@@ -151,7 +151,6 @@ func TestRefusedLook(t *testing.T) {
 					r.baseline()
 					r.submit()
 				}
-				at := r.now
 				r.answer(r.await(op), Observation{Result: Failed, Class: class, Code: "Code"})
 				v := r.b.View()
 				if v.Stop != stops[class] {
@@ -163,7 +162,7 @@ func TestRefusedLook(t *testing.T) {
 					}
 					return
 				}
-				at = r.now
+				at := r.now
 				r.await(op)
 				if wait := r.now.Sub(at); wait < time.Second {
 					t.Errorf("asked again after %v, without back-off", wait)

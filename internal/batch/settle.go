@@ -193,10 +193,3 @@ func later(a, b time.Time) time.Time {
 	}
 	return b
 }
-
-func earliest(a, b time.Time) time.Time {
-	if !a.IsZero() && a.Before(b) {
-		return a
-	}
-	return b
-}

@@ -24,7 +24,7 @@ var workspaceID = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z-]{0,62}$`)
 // hosts are those of the provider's animate pages (2026); the workspace host of
 // Beijing is taken from its pages on other models.
 func Endpoint(region, workspace string) (string, error) {
-	shared, id := "", ""
+	var shared, id string
 	switch region {
 	case Beijing:
 		shared, id = "dashscope.aliyuncs.com", "cn-beijing"

@@ -127,7 +127,7 @@ func (c *call) ossID() string {
 func (c *call) serve(t *task, edition int, hits hits) {
 	whole := movie(t.billed, t.fps(), fmt.Sprintf("task %s edition %d", t.id, edition), c.opt.Padding)
 	body := c.damage(whole, hits)
-	c.describeObject(t, whole, hits)
+	c.describeObject(whole, hits)
 	if c.r.Header.Get("Range") != "" && (hits.has("range-ignored") || strings.Contains(c.r.Header.Get("Range"), ",")) {
 		c.r.Header.Del("Range") // OSS does not serve several ranges at once either
 	}
@@ -139,7 +139,7 @@ func (c *call) serve(t *task, edition int, hits hits) {
 }
 
 // describeObject sets the headers of a stored object.
-func (c *call) describeObject(t *task, whole []byte, hits hits) {
+func (c *call) describeObject(whole []byte, hits hits) {
 	sum := md5.Sum(whole)
 	crc := crc64.Checksum(whole, crc64.MakeTable(crc64.ECMA))
 	if hits.has("wrong-crc") {

@@ -87,11 +87,11 @@ func (c *call) describe(id string, t *task, hits hits) queried {
 
 // signedURL is where the result can be fetched: on the host and scheme the request came to, with
 // the signature that was fixed when the task ended.
-func (s *call) signedURL(t *task, hits hits) string {
+func (c *call) signedURL(t *task, hits hits) string {
 	scheme := "http"
-	if s.r.TLS != nil && !hits.has("http-result") {
+	if c.r.TLS != nil && !hits.has("http-result") {
 		scheme = "https"
 	}
-	u := url.URL{Scheme: scheme, Host: s.r.Host, Path: t.path, RawQuery: s.signedQuery(t)}
+	u := url.URL{Scheme: scheme, Host: c.r.Host, Path: t.path, RawQuery: c.signedQuery(t)}
 	return u.String()
 }

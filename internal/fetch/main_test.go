@@ -110,7 +110,7 @@ func (s *store) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method != "GET" {
-		http.Error(w, "<Code>SignatureDoesNotMatch</Code>", 403)
+		http.Error(w, "<Code>SignatureDoesNotMatch</Code>", http.StatusForbidden)
 		return
 	}
 	h, first, status := w.Header(), 0, 200

@@ -60,7 +60,7 @@ func openPart(d disk.Disk, name string, limit int64) (*part, error) {
 		}
 	}
 	if err := p.recall(limit); err != nil {
-		p.file.Close()
+		_ = p.file.Close()
 		return nil, onDisk(err)
 	}
 	return p, nil

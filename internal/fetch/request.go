@@ -35,13 +35,13 @@ func (f *Fetcher) open(ctx context.Context, u *url.URL, p *part) (io.ReadCloser,
 	if p.size > 0 && (resp.StatusCode == http.StatusPartialContent || resp.StatusCode == http.StatusRequestedRangeNotSatisfiable) {
 		if p.continues(resp) {
 			if err := p.resume(); err != nil {
-				resp.Body.Close()
+				_ = resp.Body.Close()
 				return nil, onDisk(err)
 			}
 			return resp.Body, nil
 		}
 		// The object is not what the part came from.
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		if err := p.restart(); err != nil {
 			return nil, onDisk(err)
 		}
@@ -50,7 +50,7 @@ func (f *Fetcher) open(ctx context.Context, u *url.URL, p *part) (io.ReadCloser,
 		}
 	}
 	if err := f.begin(p, resp); err != nil {
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		return nil, err
 	}
 	return resp.Body, nil
@@ -100,7 +100,7 @@ func (f *Fetcher) get(ctx context.Context, u *url.URL, p *part) (*http.Response,
 		if !isRedirect(resp.StatusCode) {
 			return settled(resp)
 		}
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		if hop == maxHops {
 			return nil, fmt.Errorf("more than %d redirects", maxHops)
 		}
@@ -122,7 +122,7 @@ func isRedirect(status int) bool {
 // would end reading from it.
 func settled(resp *http.Response) (*http.Response, error) {
 	if resp.StatusCode < 200 {
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		return nil, fmt.Errorf("store answers HTTP %d", resp.StatusCode)
 	}
 	return resp, nil

@@ -78,6 +78,7 @@ type runRecord struct {
 	Endpoint       string              `json:"endpoint"`
 	Key            string              `json:"key"`
 	Cap            decimal.NullDecimal `json:"cap"`
+	Tries          int                 `json:"tries"`
 	Settings       map[string]string   `json:"settings"`
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"golang.org/x/image/riff"
@@ -84,7 +85,7 @@ func aviHeaders(r io.ReaderAt, size int64) ([]byte, error) {
 		if length > maxHeaders {
 			return nil, fmt.Errorf("avi headers of %d bytes, at most %d are read: %w", length, maxHeaders, ErrFormat)
 		}
-		list := append(kind, make([]byte, length-4)...)
+		list := slices.Concat(kind, make([]byte, length-4))
 		if _, err = io.ReadFull(data, list[4:]); err == nil {
 			return list, nil
 		}

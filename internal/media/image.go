@@ -33,7 +33,7 @@ func ReadImage(r io.ReadSeeker) (Image, error) {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return Image{}, fmt.Errorf("image header: %w", ErrTruncated)
 	case err != nil:
-		return Image{}, fmt.Errorf("image header: %w: %v", ErrFormat, err)
+		return Image{}, fmt.Errorf("image header: %w: %s", ErrFormat, err.Error())
 	case config.Width <= 0 || config.Height <= 0:
 		return Image{}, fmt.Errorf("image of %dx%d pixels: %w", config.Width, config.Height, ErrFormat)
 	case !slices.Contains([]string{"jpeg", "png", "bmp", "webp"}, format):

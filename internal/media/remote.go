@@ -162,7 +162,7 @@ func (f *RemoteFile) accept(resp *http.Response, at, length int64) (int64, error
 	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return 0, fmt.Errorf("%w: it encodes them", ErrNoRange)
 	}
-	start, end, total := at, int64(0), int64(0)
+	var start, end, total int64
 	switch {
 	case resp.StatusCode == http.StatusPartialContent:
 		var ok bool

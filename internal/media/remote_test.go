@@ -174,14 +174,14 @@ func TestRemoteServersThatMisbehave(t *testing.T) {
 			w.WriteHeader(206)
 		}), media.ErrNoRange},
 		{"body that ends early", always(partial("bytes 0-65535/200000", 100)), io.ErrUnexpectedEOF},
-		{"forbidden", always(func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), 403) }), media.StatusError(403)},
+		{"forbidden", always(func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), http.StatusForbidden) }), media.StatusError(403)},
 		{"empty", always(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(416) }), media.StatusError(416)},
 		{"another file later", second(partial("bytes 20971572-20972056/20972057", 485)), media.ErrChanged},
 		{"another tag later", second(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Etag", `"two"`)
 			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file))
 		}), media.ErrChanged},
-		{"loop", always(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String(), 302) }), nil},
+		{"loop", always(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String(), http.StatusFound) }), nil},
 		{"garbage", always(func(w http.ResponseWriter, r *http.Request) {
 			c, _, err := w.(http.Hijacker).Hijack()
 			if err == nil {
