@@ -1,6 +1,6 @@
 # wanbatch: everything a developer or a CI machine runs. Needs Go and make; race needs gcc.
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint check kill simulate prove demo bench clean
+.PHONY: help build test race lint check kill simulate prove planted demo bench clean
 
 SEEDS := 20000
 FROM := 0
@@ -47,6 +47,9 @@ simulate: ## simulate SEEDS batches (20000) from seed FROM: make simulate SEEDS=
 
 prove: ## every flipped bit of a journal, every crash at full depth; takes its time
 	go test ./pipeline -run 'TestAudit|Crash' -v -count=1 -timeout 12h -prove -crash.full
+
+planted: ## plant every known bug and show which test catches each
+	go test ./internal/planted -count=1 -v -planted all -timeout 60m
 
 demo: build ## rehearse manifests/demo.yaml against the built-in emulator: no account, no money
 	@rm -rf output/demo-rehearsal

@@ -44,7 +44,7 @@ func TestFaults(t *testing.T) {
 	for _, fault := range tests {
 		t.Run(strings.SplitN(fault, ":", 2)[0], func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, 600, emulator.Options{}, fault)
+			r := newRig(t, 600, emulator.Options{PageSizeMax: 7}, fault) // so that lists have pages
 			report := r.run(r.plan(20, "true", func(m *pipeline.Manifest) { m.Limits.Tries = 10 }))
 			r.settled(report, 20)
 		})

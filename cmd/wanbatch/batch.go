@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,12 +70,24 @@ func (p *program) plan(ctx context.Context, arg string, w place) (*pipeline.Plan
 	if err != nil {
 		return nil, err
 	}
-	return p.planOf(ctx, m, arg)
+	cache := ""
+	if w.output != "" {
+		cache = filepath.Join(w.folder(m), mediaCache)
+	}
+	return p.planOf(ctx, m, arg, cache)
 }
 
-// planOf plans a manifest that was read from arg.
-func (p *program) planOf(ctx context.Context, m *pipeline.Manifest, arg string) (*pipeline.Plan, error) {
-	plan, err := pipeline.NewPlan(ctx, m, pipeline.PlanOptions{})
+// mediaCache keeps what was found out about local files beside the journal.
+const mediaCache = ".media.json"
+
+// planOf plans a manifest that was read from arg. Remote files are looked into as
+// far as they can be reached within seconds; what is found out about local ones is
+// kept in cache.
+func (p *program) planOf(ctx context.Context, m *pipeline.Manifest, arg, cache string) (*pipeline.Plan, error) {
+	plan, err := pipeline.NewPlan(ctx, m, pipeline.PlanOptions{
+		Remote: &pipeline.Remote{Proxy: http.ProxyFromEnvironment},
+		Cache:  cache,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -82,7 +82,7 @@ func (p *program) rehearse(ctx context.Context, arg string, o rehearseOptions) e
 		return err
 	}
 	m.Name += rehearsalSuffix
-	plan, err := p.planOf(ctx, m, arg)
+	plan, err := p.planOf(ctx, m, arg, "")
 	if err != nil {
 		return err
 	}

@@ -145,7 +145,7 @@ type sim struct {
 	diskAt    time.Time // the disk is full until then
 	busy      map[string]Op
 	again     map[string]int  // a person's resubmissions, by job
-	waited    map[string]bool // jobs whose task waited for a person, perhaps too long
+	waited    map[string]bool // jobs whose task waited, perhaps too long, for a person or for the program to run
 	open      string          // job whose intent has no outcome in the journal
 	store     Store           // the journal, as bytes
 	torn      *Event          // its append was cut by a crash: it is durable, or it is not
@@ -301,12 +301,24 @@ func (s *sim) play() (err error) {
 				s.away = true
 			}
 		}
+		s.miss(pause)
 		s.sleep(s.now.Add(pause))
 		if err := s.restart(); err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("the batch did not come to rest in 400 runs: %+v", s.b.View())
+}
+
+// miss notes the jobs whose task may die while the program is not running: no
+// program can fetch those, as a pause can follow an outage.
+func (s *sim) miss(pause time.Duration) {
+	for _, t := range s.p.tasks {
+		dies := t.made.Add(s.lane.TaskLife)
+		if t.job != "" && s.now.Before(dies) && !s.now.Add(pause).Before(dies) {
+			s.waited[t.job] = true
+		}
+	}
 }
 
 // crowd lets strangers work before us, and while we work where that was not
