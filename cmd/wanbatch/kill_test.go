@@ -76,7 +76,7 @@ func (r *killRig) manifest(name string, n int, exclusive bool) string {
 	r.t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "version: 1\nname: %s\nlane: {region: singapore, exclusive: %v}\n", name, exclusive)
-	b.WriteString("limits: {create_per_second: 5, query_per_second: 15, poll_min: 50ms, poll_max: 200ms, settle: 300ms, burst_wait: 1s}\npairs:\n")
+	b.WriteString("limits: {create_per_second: 5, query_per_second: 15, poll_min: 50ms, poll_max: 200ms, settle: 300ms, burst_wait: 1s, tries: 10}\npairs:\n")
 	for i := range n {
 		image := filepath.Join(r.dir, fmt.Sprintf("%s-%d.png", name, i))
 		r.link(filepath.Join(r.media, "characters", "alice.png"), image)
