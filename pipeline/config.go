@@ -59,7 +59,7 @@ type Config struct {
 	// finished, then [Run] returns [ErrInterrupted]. Cancelling the context
 	// stops at once, which is as safe but leaves downloads to be resumed.
 	Stop <-chan struct{}
-	// OnEvent is called for every step, one call at a time, from one goroutine.
+	// OnEvent is called for every step, one call at a time.
 	// It must not block: the run waits for it.
 	OnEvent func(Event)
 

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,16 +21,33 @@ type clock struct {
 	base  time.Time // core time at start
 	start time.Time // with its monotonic reading
 	speed float64
+
+	behind bool // the wall clock was well behind the newest event
 }
 
 func newClock(core *batch.Batch, speed float64) clock {
 	start := time.Now()
-	return clock{base: later(start.UTC().Round(0), core.Last()), start: start, speed: speed}
+	return clock{base: later(start.UTC().Round(0), core.Last()), start: start, speed: speed,
+		behind: speed == 1 && core.Last().Sub(start) > time.Minute}
 }
 
 func (c clock) now() time.Time {
 	return c.base.Add(time.Duration(float64(time.Since(c.start)) * c.speed))
 }
+
+// lag is how far now lags behind the wall clock: the monotonic clock stands still
+// while the machine sleeps. A wall clock that was behind the journal at opening
+// cannot tell how much time has passed since, so then any may have.
+func (c clock) lag() time.Duration {
+	if c.behind {
+		return unknownLag
+	}
+	wall := time.Now().Round(0).Sub(c.start.Round(0))
+	return max(0, time.Duration(float64(wall-time.Since(c.start))*c.speed))
+}
+
+// unknownLag is longer than any task lives.
+const unknownLag = 100 * 365 * 24 * time.Hour
 
 // until is how long to wait, by the wall clock, until core time t.
 func (c clock) until(t time.Time) time.Duration {
@@ -112,6 +130,7 @@ func (d *driver) loop(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		d.heed()
+		d.core.Slept(d.clock.lag())
 		step, wake, ok := d.core.Next(d.clock.now())
 		switch {
 		case ok:
@@ -142,7 +161,7 @@ func (d *driver) take(ctx context.Context, s batch.Step) error {
 	intent := s.Record != nil && s.Record.Kind == batch.Intended
 	if intent {
 		if err := d.creates.Wait(ctx); err != nil {
-			return context.Cause(ctx)
+			return cmp.Or(context.Cause(ctx), err) // a deadline may be too near to wait for
 		}
 		err := d.log.AppendIntent(journal.Encode(*s.Record))
 		if errors.Is(err, journal.ErrFull) {
@@ -208,7 +227,7 @@ func (d *driver) wait(ctx context.Context, wake time.Time) {
 // finish records that the run ended on purpose and says why it did.
 func (d *driver) finish(ctx context.Context, err error) error {
 	if err != nil {
-		if cause := ctx.Err(); cause != nil && errors.Is(err, cause) {
+		if ctx.Err() != nil && !errors.Is(err, journal.ErrDead) {
 			err = fmt.Errorf("%w at once; run again to continue", ErrInterrupted)
 		}
 		d.tell.finished(d.clock.now(), err)

@@ -130,13 +130,31 @@ func newFailure(job batch.Job, folder string) *Failure {
 			Hint: "look at the provider's bill for the candidates"}
 	case a.End != nil && a.End.Status == batch.StatusCanceled:
 		return &Failure{Code: codeCanceled, Message: "the task was canceled before it ran",
-			Hint: "run again with --retry-failed to submit it again", Charged: yes(false)}
+			Hint: "run again with --retry-failed to submit it again", Charged: charged(job)}
 	}
-	f := &Failure{Code: a.Code, Message: a.Message, Hint: hint(a.Code, a.Message), Charged: yes(false)}
+	f := &Failure{Code: a.Code, Message: a.Message, Hint: hint(a.Code, a.Message), Charged: charged(job)}
 	if f.Message == "" {
 		f.Message = "the provider gave no reason"
 	}
 	return f
+}
+
+// charged reports whether any task of the job was billed, null if only the
+// provider's bill can tell.
+func charged(job batch.Job) *bool {
+	known := true
+	for _, a := range job.Attempts {
+		switch a.Money {
+		case batch.MoneyBilled:
+			return yes(true)
+		case batch.MoneyHeld, batch.MoneyPossible:
+			known = false
+		}
+	}
+	if !known {
+		return nil
+	}
+	return yes(false)
 }
 
 func quarantineMessage(a batch.Attempt) string {

@@ -70,7 +70,11 @@ func inFolder(ctx context.Context, path string, core *batch.Batch, create bool, 
 // work drives the batch of an open folder on its lane, as far as its core means
 // to go: an ordinary run and one that cancels differ in nothing else.
 func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target endpoint) error {
-	if v := f.core.View(); v.Left-v.Unselected == 0 {
+	var retries []batch.Event
+	if cfg.RetryFailed {
+		retries = f.core.RetryFailed(later(time.Now().UTC(), f.core.Last()))
+	}
+	if v := f.core.View(); v.Left-v.Unselected+len(retries) == 0 {
 		return nil // everything is at rest: no key is needed, nothing is asked
 	}
 	w, err := newWorkers(p, f.core, cfg, target)
@@ -85,7 +89,9 @@ func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target e
 	if err != nil {
 		return err
 	}
-	err = drive(ctx, f, w, cfg, opened(p, cfg, target, w.key))
+	if err = f.record(retries...); err == nil {
+		err = drive(ctx, f, w, cfg, opened(p, cfg, target, w.key))
+	}
 	return errors.Join(err, lane.release())
 }
 
@@ -112,11 +118,6 @@ func enter(f *folder, p *Plan, cfg Config) error {
 	}
 	if err := f.record(events...); err != nil {
 		return err
-	}
-	if cfg.RetryFailed {
-		if err := f.record(f.core.RetryFailed(now)...); err != nil {
-			return err
-		}
 	}
 	return choose(f.core, p, cfg)
 }
@@ -165,12 +166,37 @@ func differences(core *batch.Batch, p *Plan, cfg Config, now time.Time) ([]batch
 		return nil, fmt.Errorf("%w: %d jobs of this batch changed:\n%s\n--accept-changes pays for them again; another name starts another batch",
 			ErrUsage, len(changed), strings.Join(changed, "\n"))
 	}
+	if err := sharedFile(core, events); err != nil {
+		return nil, err
+	}
 	for job := range core.Jobs() {
 		if !inPlan[job.ID] && job.State == batch.StatePending && !job.Removed {
 			events = append(events, batch.Event{Kind: batch.Removed, At: now, Job: job.ID})
 		}
 	}
 	return events, nil
+}
+
+// sharedFile refuses a plan that would write over the file of another job of the
+// batch: the plan alone cannot know what an earlier manifest had made there.
+func sharedFile(core *batch.Batch, events []batch.Event) error {
+	planned := make(map[string]bool, len(events))
+	for _, e := range events {
+		planned[e.Job] = true
+	}
+	owner := make(map[string]string)
+	for job := range core.Jobs() {
+		if !planned[job.ID] && (job.State != batch.StatePending || len(job.Attempts) > 0) {
+			owner[strings.ToLower(job.Plan.File)] = job.ID
+		}
+	}
+	for _, e := range events {
+		if other, taken := owner[strings.ToLower(e.Plan.File)]; taken {
+			return fmt.Errorf("%w: job %s would be written to %s, which belongs to job %s of this batch; change output.file, or give the manifest another name",
+				ErrUsage, e.Job, e.Plan.File, other)
+		}
+	}
+	return nil
 }
 
 func samePlan(a, b batch.Plan) bool {
@@ -211,7 +237,7 @@ func choose(core *batch.Batch, p *Plan, cfg Config) error {
 // seen: with another key a list would prove that nothing was created.
 func sameLane(core *batch.Batch, target endpoint, key dashscope.Secret) error {
 	last, v := core.LastRun(), core.View()
-	if last == nil || v.Live == 0 && len(v.InDoubt) == 0 {
+	if last == nil || v.Live+v.Jobs[batch.StateFetching] == 0 && len(v.InDoubt) == 0 {
 		return nil
 	}
 	if last.Endpoint != target.origin {
@@ -240,7 +266,7 @@ func opened(p *Plan, cfg Config, target endpoint, key dashscope.Secret) batch.Ev
 		settings["speed"] = strconv.FormatFloat(cfg.Speed, 'g', -1, 64)
 	}
 	return batch.Event{Kind: batch.Opened, Run: &batch.Run{ID: rand.Text(), ManifestSHA256: p.Manifest.SHA256,
-		Endpoint: target.origin, Key: key.Fingerprint(), Cap: cfg.cap(p), Tries: l.Tries, Settings: settings}}
+		Endpoint: target.origin, Key: key.Fingerprint(), Cap: cfg.cap(p), Exclusive: batch.Exclusive(p.Manifest.Lane.Exclusive), Tries: l.Tries, Settings: settings}}
 }
 
 func batchSettings(p *Plan, cfg Config) batch.Settings {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,7 +172,7 @@ func (w *workers) query(ctx context.Context, id string) (batch.Observation, erro
 // ask queries one task and keeps the URL of its result.
 func (w *workers) ask(ctx context.Context, id string) (dashscope.Task, error) {
 	if err := w.queries.Wait(ctx); err != nil {
-		return dashscope.Task{}, context.Cause(ctx)
+		return dashscope.Task{}, cmp.Or(context.Cause(ctx), err)
 	}
 	task, err := w.client.Query(ctx, id)
 	if err == nil && task.VideoURL != "" {
@@ -188,7 +189,7 @@ func (w *workers) list(ctx context.Context) (batch.Observation, error) {
 	o := batch.Observation{Result: batch.Listed}
 	for page := 1; page <= listMaxPages; page++ {
 		if err := w.queries.Wait(ctx); err != nil {
-			return o, context.Cause(ctx)
+			return o, cmp.Or(context.Cause(ctx), err)
 		}
 		got, err := w.client.List(ctx, dashscope.ListRequest{Model: w.plan.Manifest.Model, Page: page, PageSize: listPageSize})
 		if err != nil {
@@ -208,7 +209,7 @@ func (w *workers) list(ctx context.Context) (batch.Observation, error) {
 
 func (w *workers) cancel(ctx context.Context, id string) (batch.Observation, error) {
 	if err := w.queries.Wait(ctx); err != nil {
-		return batch.Observation{}, context.Cause(ctx)
+		return batch.Observation{}, cmp.Or(context.Cause(ctx), err)
 	}
 	switch err := w.client.Cancel(ctx, id); {
 	case err == nil:
@@ -228,7 +229,8 @@ func (w *workers) fetch(ctx context.Context, on disk.Disk, e batch.Effect) batch
 	address, err := w.address(ctx, e.Task)
 	switch {
 	case errors.Is(err, errGone):
-		o.Result, o.Message = batch.Forbidden, err.Error()
+		o.Result, o.Code, o.Message = batch.Forbidden, batch.CodeUnknownTask, err.Error()
+		w.trouble("fetch", e.Job, o.Message)
 		return o
 	case err != nil:
 		o = failure(err)

@@ -323,7 +323,7 @@ func TestKill(t *testing.T) {
 	})
 	t.Logf("%d cycles, killed after: %v", *kills, m.killed)
 	for _, kind := range []string{"opened", "intended", "accepted", "unanswered", "ended", "stored"} {
-		if m.killed[kind] == 0 && *kills >= 30 {
+		if m.killed[kind] == 0 && *kills >= 200 { // few cycles may miss one
 			t.Errorf("no run was killed after a record %q", kind)
 		}
 	}

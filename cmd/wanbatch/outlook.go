@@ -16,6 +16,8 @@ type outlook struct {
 	follow  int            // jobs whose task is under way or in doubt already
 	idle    int            // jobs that are left alone by --limit or --only
 	changed []string       // jobs that the run refuses, see --accept-changes
+
+	unfinished bool // the journal has work for a run, if only to decide on a retry
 }
 
 // lookAhead compares a plan with the journal in a batch folder, if there is one.
@@ -30,7 +32,7 @@ func lookAhead(plan *pipeline.Plan, folder string, cfg pipeline.Config) (outlook
 			was[r.ID] = r
 		}
 	}
-	var o outlook
+	o := outlook{unfinished: report != nil && !report.Complete}
 	n := 0
 	for job, err := range plan.Jobs() {
 		if err != nil {

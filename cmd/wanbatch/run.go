@@ -103,7 +103,7 @@ func (p *program) run(ctx context.Context, arg string, o runOptions) error {
 	if o.dry {
 		return p.dryRun(plan, ahead, cfg)
 	}
-	if len(ahead.submit)+ahead.follow > 0 {
+	if len(ahead.submit)+ahead.follow > 0 || ahead.unfinished {
 		if cfg.Key, err = p.apiKey(plan.Manifest.Lane); err != nil {
 			return err
 		}

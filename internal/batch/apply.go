@@ -153,7 +153,10 @@ func (b *Batch) applyIntended(j *job, e Event) error {
 	}
 	j.attempts = append(j.attempts, Attempt{N: e.Attempt, Lane: e.Lane, Outcome: Intended, At: e.At, Hold: e.Hold})
 	b.money.hold(j.attempt())
-	l.open = j
+	l.open, l.slept, l.under = j, b.slept, ""
+	if b.lastRun != nil {
+		l.under = b.lastRun.Exclusive
+	}
 	l.creates++
 	j.withdrawn, j.canceled = false, false
 	b.returned = slices.DeleteFunc(b.returned, func(o *job) bool { return o == j })
@@ -175,7 +178,7 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 		a.Outcome, a.Class, a.Code, a.Message = e.Kind, e.Class, e.Code, e.Message
 		b.money.free(a)
 		l.settled(j)
-		if rules[e.Class].countsTry {
+		if rules[e.Class].countsTry && e.Code != "" { // without a code it was the network
 			j.tries++
 		}
 		if e.Class == ClassInput { // a fact of the journal's language, not a policy
@@ -201,7 +204,7 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 		b.move(j, StateQuarantined)
 	case Running:
 		b.move(j, StateRunning)
-	case Withdrawn: // a person's wish overrules ours
+	case Withdrawn: // the newest wish counts: one that never arrived binds no later run
 		j.canceled = e.By == ByOperator
 		j.withdrawn = !j.canceled
 	case Ended:

@@ -130,6 +130,7 @@ type Batch struct {
 	failed   []*job // failed jobs whose retry is not decided yet
 	fetching []*job // by expiry
 
+	slept     time.Duration // how far the core's time lags behind the wall clock
 	money     ledger
 	canceling bool // this process only cancels
 	volatile
@@ -177,6 +178,12 @@ func (b *Batch) Select(keep func(id string) bool) {
 
 // Observe takes in one answer. It decides nothing: Next does.
 func (b *Batch) Observe(o Observation) { b.inbox = append(b.inbox, o) }
+
+// Slept tells how far core time lags behind the wall clock, because the machine
+// slept or the wall clock was behind the journal at opening. It never shortens a
+// wait; it only ages doubts, so that a list that can no longer show a task is
+// never taken for proof. It must not be negative; the largest value counts.
+func (b *Batch) Slept(d time.Duration) { b.slept = max(b.slept, d) }
 
 // Outstanding returns how many effects have not been answered and judged.
 func (b *Batch) Outstanding() int { return len(b.flying) }

@@ -58,6 +58,10 @@ const (
 	Interrupt Result = "interrupt" // no effect: the operator wants to stop
 )
 
+// CodeUnknownTask is the code of a Forbidden fetch whose task the provider does not
+// know, and of the stop that follows where only the key can be wrong.
+const CodeUnknownTask = "UnknownTask"
+
 // Observation is a worker's raw answer. It is never stored.
 type Observation struct {
 	Effect Effect

@@ -103,6 +103,7 @@ type Run struct {
 	Endpoint       string // scheme://host[:port]
 	Key            string // fingerprint of the API key, never the key
 	Cap            decimal.NullDecimal
+	Exclusive      Exclusive         // of the lane: a doubt is judged by the weaker promise of its run and the present one
 	Tries          int               // tasks for one job at most: what a reader needs to tell whether a failed job returns
 	Settings       map[string]string // every limit in force, as text
 }

@@ -80,7 +80,7 @@ func (b *Batch) judgeCreate(o Observation, now time.Time) *Event {
 			o.Class = ClassRetry // a code that nobody knows: slowly, and not for ever
 		}
 		e.Kind, e.Class, e.Code, e.Message = Refused, o.Class, o.Code, o.Message
-		if rules[o.Class].countsTry && j.tries+1 >= b.settings.Tries {
+		if rules[o.Class].countsTry && o.Code != "" && j.tries+1 >= b.settings.Tries {
 			e.Class = ClassInput
 		}
 		b.refusedCreate(l, o, now)
@@ -173,7 +173,11 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 		e.Kind, e.Class, e.Code, e.Message = Ended, o.Class, o.Code, o.Message
 		e.End = j.end(o, now, l.TaskLife)
 	case StatusUnknown:
-		if unknowns < unknownTries || now.Sub(a.At) <= l.TaskLife {
+		if unknowns < unknownTries {
+			return nil
+		}
+		if now.Sub(a.At) <= l.TaskLife {
+			b.doubtKey(a)
 			return nil
 		}
 		e.Kind, e.By = Lost, byNoAnswer
@@ -181,6 +185,16 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 		return nil
 	}
 	return e
+}
+
+// doubtKey ends the run when a task that another key made is not known under this
+// one: it is the key of another account, and waiting would lose the result.
+func (b *Batch) doubtKey(a *Attempt) {
+	if a.At.Before(b.keySince) {
+		b.dead = true
+		b.halt(StopSetup, Observation{Code: CodeUnknownTask,
+			Message: "task " + a.Task + ", made with another key, is not known under this one; run with a key of the same account"})
+	}
 }
 
 // end is the account of a finished task. The amount is usage x unit price with
@@ -225,6 +239,9 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 		e.Kind, e.Artifact = Stored, o.Artifact
 		return e
 	case Forbidden:
+		if o.Code == CodeUnknownTask && f.fails >= unknownTries && !now.After(a.End.Expires) {
+			b.doubtKey(a)
+		}
 		if now.After(a.End.Expires) && f.fails > 0 { // the second refusal was of a URL asked for anew
 			e.Kind, e.By = Lost, byForbidden
 			return e

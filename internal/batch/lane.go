@@ -14,6 +14,8 @@ type lane struct {
 	// Folded from events.
 	open     *job            // its create is submitting or in doubt
 	doubtAt  time.Time       // when this run first knew of the doubt
+	slept    time.Duration   // Batch.slept at its intent
+	under    Exclusive       // the promise of the run that made the intent
 	live     []*job          // tasks that the provider has not ended, by submission
 	known    map[string]bool // tasks that are not ours, and candidates of quarantines
 	intruded bool            // an exclusive lane on which a stranger was seen
@@ -78,6 +80,18 @@ func (l *lane) promise() Exclusive {
 		return Shared
 	}
 	return l.Exclusive
+}
+
+// promiseOfDoubt is what may be assumed about the open doubt: the weaker of the
+// promises now and when the create was sent, since strangers may have come between.
+func (l *lane) promiseOfDoubt() Exclusive {
+	now := l.promise()
+	for _, weak := range []Exclusive{Shared, ExclusiveKey} {
+		if now == weak || l.under == weak {
+			return weak
+		}
+	}
+	return now
 }
 
 // settled lifts the create barrier.

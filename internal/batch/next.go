@@ -266,13 +266,13 @@ func (b *Batch) withdraw(l *lane, now time.Time) (Step, bool) {
 	return Step{}, false
 }
 
-// RetryFailed returns the events that put every failed or lost job back into the
-// queue because a person asked for it. The caller makes them durable and applies
+// RetryFailed returns the events that put every failed or lost job that is selected
+// back into the queue because a person asked for it. The caller makes them durable and applies
 // them.
 func (b *Batch) RetryFailed(now time.Time) []Event {
 	var events []Event
 	for _, j := range b.jobs {
-		if (j.state == StateFailed || j.state == StateLost) && len(j.attempts) > 0 && !j.removed {
+		if (j.state == StateFailed || j.state == StateLost) && len(j.attempts) > 0 && !j.removed && !j.skip {
 			events = append(events, Event{Kind: Again, At: now, Job: j.id, Attempt: j.attempt().N, By: ByOperator})
 		}
 	}

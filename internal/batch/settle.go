@@ -23,7 +23,7 @@ func (b *Batch) settle(l *lane, now time.Time) (Step, bool) {
 	if l.open == nil || l.open.state != StateInDoubt {
 		return Step{}, false
 	}
-	if now.Sub(l.open.attempt().At) > l.TaskLife-l.Settle {
+	if b.tooOld(l, now) {
 		return Step{Record: l.quarantine(l.evidence.rows, byAge)}, true
 	}
 	if from := l.doubtAt.Add(l.Settle); from.After(now) {
@@ -31,6 +31,12 @@ func (b *Batch) settle(l *lane, now time.Time) (Step, bool) {
 		return Step{}, false
 	}
 	return b.list(l, now)
+}
+
+// tooOld reports whether a list may no longer show what the open doubt made. The
+// wall clock counts here where it says that more time has passed.
+func (b *Batch) tooOld(l *lane, now time.Time) bool {
+	return now.Sub(l.open.attempt().At)+b.slept-l.slept > l.TaskLife-l.Settle
 }
 
 // list asks for every task of the lane, unless that is under way or backing off.
@@ -53,14 +59,18 @@ func (b *Batch) list(l *lane, now time.Time) (Step, bool) {
 func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 	l := b.lanes[o.Effect.Lane]
 	l.listing = false
-	if o.Result != Listed || !o.Complete {
+	var unknown []Row
+	seeing := o.Result == Listed && o.Complete
+	if seeing {
+		unknown, seeing = b.sift(l, o.Rows, now)
+	}
+	if !seeing {
 		l.listFails++
 		l.listAfter = now.Add(backoff(l.listFails, o.RetryAfter))
 		b.refusedLook(o)
 		return nil
 	}
 	l.listFails, l.listedAt, l.pages = 0, now, o.Pages
-	unknown := b.sift(l, o.Rows, now)
 	clean := l.ask.clean && l.open == nil && l.ask.creates == l.creates
 	switch {
 	case l.open != nil:
@@ -71,7 +81,7 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 		if l.evidence.lists < 2 {
 			return nil
 		}
-		return b.verdict(l)
+		return b.verdict(l, now)
 	case !clean:
 		return nil
 	case !l.baselined:
@@ -86,8 +96,9 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 }
 
 // sift takes what the list says of our tasks, counts the live tasks of others,
-// and returns the rows that are neither ours nor known to be someone else's.
-func (b *Batch) sift(l *lane, rows []Row, now time.Time) (unknown []Row) {
+// and returns the rows that are neither ours nor known to be someone else's. A
+// list that does not show what it must show is blind: its silence proves nothing.
+func (b *Batch) sift(l *lane, rows []Row, now time.Time) (unknown []Row, seeing bool) {
 	listed := make(map[string]bool, len(rows))
 	l.strangers = 0
 	for _, r := range rows {
@@ -109,8 +120,9 @@ func (b *Batch) sift(l *lane, rows []Row, now time.Time) (unknown []Row) {
 			unknown = append(unknown, r)
 		}
 	}
+	seeing = !l.blind(listed, now)
 	l.unlisted(listed)
-	return unknown
+	return unknown, seeing
 }
 
 // underThisKey reports whether the task was surely made with the API key of this
@@ -121,16 +133,33 @@ func (b *Batch) underThisKey(j *job, task string) bool {
 	return a.Task == task && a.Outcome == Accepted && a.At.After(b.keySince)
 }
 
+// blind reports whether a list misses a task of ours that the provider surely
+// has: old enough to be listed when the list was asked, young enough to be kept,
+// and seen alive.
+func (l *lane) blind(listed map[string]bool, now time.Time) bool {
+	for _, j := range l.live {
+		at, seen := j.attempt().At, j.watch.seen
+		if !listed[j.task()] && (seen == StatusPending || seen == StatusRunning) &&
+			at.Add(l.Settle).Before(l.ask.at) && now.Sub(at) < l.TaskLife-l.Settle {
+			return true
+		}
+	}
+	return false
+}
+
 // verdict settles the open doubt by two complete lists.
-func (b *Batch) verdict(l *lane) *Event {
+func (b *Batch) verdict(l *lane, now time.Time) *Event {
+	if b.tooOld(l, now) {
+		return l.quarantine(l.evidence.rows, byAge)
+	}
 	var candidates, keyless []Row
 	for _, r := range l.evidence.rows {
 		_, ours := b.byTask[r.Task]
 		switch {
 		case ours || l.known[r.Task]:
-		case l.promise() == ExclusiveKey && (l.keyID == "" || r.KeyID == ""):
+		case l.promiseOfDoubt() == ExclusiveKey && (l.keyID == "" || r.KeyID == ""):
 			keyless = append(keyless, r)
-		case l.promise() == ExclusiveKey && r.KeyID != l.keyID:
+		case l.promiseOfDoubt() == ExclusiveKey && r.KeyID != l.keyID:
 		default:
 			candidates = append(candidates, r)
 		}
@@ -141,7 +170,7 @@ func (b *Batch) verdict(l *lane) *Event {
 		return l.quarantine(append(candidates, keyless...), byKeyless)
 	case len(candidates) == 0:
 		return &Event{Kind: Absent, Job: j.id, Attempt: j.attempt().N, By: byAbsence}
-	case l.promise() == Shared:
+	case l.promiseOfDoubt() == Shared:
 		return l.quarantine(candidates, byShared)
 	case len(candidates) > 1:
 		return l.quarantine(candidates, bySeveral)

@@ -78,6 +78,7 @@ type runRecord struct {
 	Endpoint       string              `json:"endpoint"`
 	Key            string              `json:"key"`
 	Cap            decimal.NullDecimal `json:"cap"`
+	Exclusive      batch.Exclusive     `json:"exclusive"`
 	Tries          int                 `json:"tries"`
 	Settings       map[string]string   `json:"settings"`
 }

@@ -1,0 +1,97 @@
+package batch
+
+import (
+	"testing"
+	"time"
+)
+
+// A machine that slept longer than the list can look back has no evidence, and
+// neither has a run whose wall clock is behind the journal.
+func TestSleepAgesADoubt(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		r := newRig(t, 1, exclusive(ExclusiveAll))
+		r.baseline()
+		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		if crash {
+			r.crash(time.Minute)
+		}
+		r.b.Slept(30 * time.Hour)
+		r.pump()
+		r.wantState("j0", StateQuarantined)
+	}
+}
+
+// What was slept before an intent does not age its doubt.
+func TestSleepBeforeAnIntentDoesNotCount(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveAll))
+	r.b.Slept(30 * time.Hour)
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.list()
+	r.list()
+	if r.count(Absent) != 1 {
+		t.Fatalf("the doubt was not settled: %s", r.state("j0"))
+	}
+}
+
+// A list that does not show our own live task is blind, and proves nothing.
+func TestBlindListsProveNothing(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.baseline()
+	_, task := r.submit()
+	r.look(StatusRunning)
+	ours := Row{Task: task, Model: "move", Status: StatusRunning}
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	for range 3 {
+		r.list()
+	}
+	if r.count(Absent) != 0 {
+		t.Fatal("a list without our own task settled the doubt")
+	}
+	r.list(ours)
+	r.list(ours)
+	if r.count(Absent) != 1 {
+		t.Fatalf("two lists that see did not settle the doubt: %s", r.state("j1"))
+	}
+}
+
+// A doubt from a shared lane stays one of a shared lane, whatever the next run is
+// promised: a stranger may have come meanwhile.
+func TestDoubtKeepsItsPromise(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveAll))
+	r.apply(Event{Kind: Opened, Run: &Run{ID: "shared", Exclusive: Shared}})
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.apply(Event{Kind: Opened, Run: &Run{ID: "exclusive", Exclusive: ExclusiveAll}})
+	stranger := Row{Task: "s", Model: "move", Status: StatusRunning}
+	r.list(stranger)
+	r.list(stranger)
+	r.wantState("j0", StateQuarantined)
+}
+
+// Trouble on our own side of the network uses up no tries.
+func TestNetworkTroubleFailsNoJob(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	for range 10 {
+		r.answer(r.await(OpCreate), Observation{Result: Rejected, Class: ClassRetry, Message: "no route to host"})
+	}
+	r.wantState("j0", StatePending)
+}
+
+// A key that does not know the tasks of the one before is another account's: the
+// run ends instead of waiting until the results are gone.
+func TestKeyOfAnotherAccount(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.now = r.now.Add(time.Second)
+	r.apply(Event{Kind: Opened, Run: &Run{ID: "other", Key: "other"}})
+	for range unknownTries {
+		r.look(StatusUnknown)
+	}
+	if v := r.b.View(); v.Stop != StopSetup || v.StopCode != CodeUnknownTask {
+		t.Fatalf("stop %q %q", v.Stop, v.StopCode)
+	}
+	r.wantState("j0", StateQueued)
+}
