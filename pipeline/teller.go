@@ -54,7 +54,7 @@ func (t *teller) recorded(r batch.Event) {
 	t.update(r.At)
 	e := Event{Time: r.At, Kind: string(r.Kind), Job: r.Job, Attempt: r.Attempt, Task: r.Task, Request: r.Request,
 		Class: string(r.Class), Code: r.Code, Message: r.Message, By: r.By, Tasks: r.Tasks}
-	if r.Code != "" || r.Class != "" {
+	if (r.Code != "" || r.Class != "") && (r.End == nil || r.End.Status != batch.StatusCanceled) {
 		e.Hint = hint(r.Code, r.Message)
 	}
 	if r.End != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -60,7 +61,7 @@ func (p *program) runCommand() *cobra.Command {
 
 func (o *runOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.maxCost, "max-cost", "", "never let the batch cost more than `amount`, over its whole life")
+	f.StringVar(&o.maxCost, "max-cost", "", "never let the batch cost more than `amount`, over its whole life; give it to each run, or set budget.max_cost")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	f.StringVar(&o.plan, "plan", "", "refuse unless the plan is exactly that in `file`, saved by estimate --save")
 	f.BoolVarP(&o.dry, "dry-run", "n", false, "tell what would be submitted, and submit nothing")
@@ -107,6 +108,9 @@ func (p *program) run(ctx context.Context, arg string, o runOptions) error {
 		if cfg.Key, err = p.apiKey(plan.Manifest.Lane); err != nil {
 			return err
 		}
+		if err := ahead.uploads(plan, cfg); err != nil {
+			return err
+		}
 		if err := p.consent(plan, ahead, arg, o, cfg); err != nil {
 			return err
 		}
@@ -116,7 +120,8 @@ func (p *program) run(ctx context.Context, arg string, o runOptions) error {
 		return err
 	}
 	p.err.summary(report, folder, o.quiet)
-	if !o.quiet {
+	refused := errors.Is(err, pipeline.ErrUsage) || errors.Is(err, pipeline.ErrLocked) // and says what to do itself
+	if !o.quiet && !refused {
 		p.err.next(report, err, arg)
 	}
 	if o.json {

@@ -2,6 +2,8 @@ package batch
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -300,6 +302,9 @@ func (b *Batch) Resolve(id string, kind Kind, task string, now time.Time) (Event
 		return Event{}, fmt.Errorf("job %s cannot adopt a task without its id", id)
 	case taken:
 		return Event{}, fmt.Errorf("task %s belongs to job %s already", task, owner.id)
+	case len(j.attempt().Candidates) > 0 && !slices.Contains(j.attempt().Candidates, task):
+		return Event{}, fmt.Errorf("task %s is no candidate for job %s; the candidates are %s",
+			task, id, strings.Join(j.attempt().Candidates, ", "))
 	}
 	return Event{Kind: kind, At: now, Job: id, Attempt: j.attempt().N, Task: task, By: ByOperator}, nil
 }
