@@ -54,7 +54,7 @@ func openFolder(ctx context.Context, path string, core *batch.Batch, create bool
 		return nil, fmt.Errorf("open batch folder: %w", err)
 	}
 	f := &folder{path: path, root: root, disk: cfg.seams.on(root), core: core}
-	if f.lock, err = take(ctx, cfg, filepath.Join(path, lockName), path, "batch "+path, nil); err != nil {
+	if f.lock, err = acquire(ctx, cfg, filepath.Join(path, lockName), path, "batch "+path, nil); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	if err := f.replay(create); err != nil {
@@ -123,10 +123,10 @@ func (f *folder) close() error {
 	return errors.Join(append(errs, f.root.Close())...)
 }
 
-// take acquires a lock in the name of a batch, at once or, with wait, when it
+// acquire takes a lock in the name of a batch, at once or, with wait, when it
 // becomes free. what names the thing that is locked, for people. may is that of
 // [journal.Acquire].
-func take(ctx context.Context, cfg Config, path, batchPath, what string, may func(journal.Owner) error) (*journal.Lock, error) {
+func acquire(ctx context.Context, cfg Config, path, batchPath, what string, may func(journal.Owner) error) (*journal.Lock, error) {
 	told := false
 	for {
 		lock, err := journal.Acquire(path, self(batchPath), may)

@@ -81,7 +81,7 @@ func holdLane(ctx context.Context, cfg Config, e endpoint, key dashscope.Secret,
 	id := sha256.Sum256([]byte(e.origin + "\n" + key.Fingerprint() + "\n" + begin.Model))
 	path := filepath.Join(dir, hex.EncodeToString(id[:8])+".lock")
 	what := "lane " + e.origin + " with key " + key.Fingerprint()
-	lock, err := take(ctx, cfg, path, f.path, what, func(last journal.Owner) error { return reserved(last, f.path) })
+	lock, err := acquire(ctx, cfg, path, f.path, what, func(last journal.Owner) error { return reserved(last, f.path) })
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,52 @@
+package batch
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// This file turns a person's decisions into events. They are the only events about
+// money that Next does not decide; the shell makes them durable and applies them.
+
+// RetryFailed returns the events that put every failed or lost job that is selected
+// back into the queue because a person asked for it. The caller makes them durable and applies
+// them.
+func (b *Batch) RetryFailed(now time.Time) []Event {
+	var events []Event
+	for _, j := range b.jobs {
+		if (j.state == StateFailed || j.state == StateLost) && len(j.attempts) > 0 && !j.removed && !j.skip {
+			events = append(events, Event{Kind: Again, At: now, Job: j.id, Attempt: j.attempt().N, By: ByOperator})
+		}
+	}
+	return events
+}
+
+// Resolve returns the event by which a person settles a quarantined job: Adopted
+// (with the task that is its own), Again or Abandoned. The hold of the old
+// attempt is never freed by it: only the provider could say that it cost nothing.
+func (b *Batch) Resolve(id string, kind Kind, task string, now time.Time) (Event, error) {
+	j, ok := b.byID[id]
+	if !ok {
+		return Event{}, fmt.Errorf("no job %q in this batch", id)
+	}
+	if j.state != StateQuarantined {
+		return Event{}, fmt.Errorf("job %s is %s; only quarantined jobs are resolved by hand", id, j.state)
+	}
+	owner, taken := b.byTask[task]
+	switch {
+	case kind != Adopted && kind != Again && kind != Abandoned:
+		return Event{}, fmt.Errorf("job %s cannot be settled as %s", id, kind)
+	case kind != Adopted:
+		task = ""
+	case task == "":
+		return Event{}, fmt.Errorf("job %s cannot adopt a task without its id", id)
+	case taken:
+		return Event{}, fmt.Errorf("task %s belongs to job %s already", task, owner.id)
+	case len(j.attempt().Candidates) > 0 && !slices.Contains(j.attempt().Candidates, task):
+		return Event{}, fmt.Errorf("task %s is no candidate for job %s; the candidates are %s",
+			task, id, strings.Join(j.attempt().Candidates, ", "))
+	}
+	return Event{Kind: kind, At: now, Job: id, Attempt: j.attempt().N, Task: task, By: ByOperator}, nil
+}
