@@ -41,7 +41,8 @@ type Config struct {
 	Proxy func(*http.Request) (*url.URL, error)
 
 	// MaxCost is the most that the batch may cost over its whole life, in the
-	// plan's currency. It replaces the manifest's budget if valid.
+	// plan's currency. It replaces the manifest's budget if valid. Where neither
+	// gives a cap, that of the batch's newest run stands.
 	MaxCost decimal.NullDecimal
 	// Limit submits only the first jobs of the plan; 0 means all.
 	Limit int

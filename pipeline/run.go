@@ -42,6 +42,10 @@ func Run(ctx context.Context, p *Plan, cfg Config) (*Report, error) {
 		if err := enter(f, p, cfg); err != nil {
 			return err
 		}
+		if last := core.LastRun(); last != nil && !cfg.cap(p).Valid {
+			cfg.MaxCost = last.Cap // a cap is for the batch's life: it stands until another is given
+			core.Limit(cfg.MaxCost)
+		}
 		return work(ctx, locking, f, p, cfg, target)
 	})
 }

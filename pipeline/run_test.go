@@ -192,7 +192,10 @@ func TestBudget(t *testing.T) {
 	if _, again := r.try(t.Context(), plan, func(c *pipeline.Config) { c.MaxCost = decimal.NewNullDecimal(limit) }); !errors.Is(again, pipeline.ErrBudget) {
 		t.Errorf("the same cap again: %v", again)
 	}
-	r.settled(r.run(plan), 6)
+	if _, again := r.try(t.Context(), plan); !errors.Is(again, pipeline.ErrBudget) {
+		t.Errorf("the cap was forgotten: %v", again)
+	}
+	r.settled(r.run(plan, func(c *pipeline.Config) { c.MaxCost = decimal.NewNullDecimal(decimal.NewFromInt(10)) }), 6)
 }
 
 // A finished batch run again asks for no key, calls nobody and says the same.

@@ -61,7 +61,7 @@ func (p *program) runCommand() *cobra.Command {
 
 func (o *runOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.maxCost, "max-cost", "", "never let the batch cost more than `amount`, over its whole life; give it to each run, or set budget.max_cost")
+	f.StringVar(&o.maxCost, "max-cost", "", "never let the batch cost more than `amount`, over its whole life; it stands until another is given")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	f.StringVar(&o.plan, "plan", "", "refuse unless the plan is exactly that in `file`, saved by estimate --save")
 	f.BoolVarP(&o.dry, "dry-run", "n", false, "tell what would be submitted, and submit nothing")

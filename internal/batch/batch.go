@@ -176,6 +176,9 @@ func (b *Batch) Select(keep func(id string) bool) {
 	}
 }
 
+// Limit replaces the cap of the settings.
+func (b *Batch) Limit(most decimal.NullDecimal) { b.settings.Cap = most }
+
 // Observe takes in one answer. It decides nothing: Next does.
 func (b *Batch) Observe(o Observation) { b.inbox = append(b.inbox, o) }
 
