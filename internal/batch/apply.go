@@ -26,6 +26,12 @@ func (b *Batch) Apply(e Event) error {
 		return b.applyOpened(e)
 	case Foreign:
 		return b.applyForeign(e)
+	case Uploaded:
+		if e.Source == "" || e.Address == "" {
+			return fmt.Errorf("apply %s: no content or no address", e.Kind)
+		}
+		b.applyUploaded(e)
+		return nil
 	case Closed:
 		b.closed = true
 		return nil
@@ -41,8 +47,22 @@ func (b *Batch) Apply(e Event) error {
 	if from := allowed[e.Kind]; !slices.Contains(from, j.state) {
 		return fmt.Errorf("apply %s: job %s is %s", e.Kind, j.id, j.state)
 	}
-	if e.Kind == Intended {
+	switch e.Kind {
+	case Intended:
 		return b.applyIntended(j, e)
+	case Spoiled:
+		b.unqueue(j)
+		j.spoil = &Spoil{Code: e.Code, Message: e.Message}
+		b.move(j, StateFailed)
+		return nil
+	case Reused:
+		if e.Artifact == nil {
+			return fmt.Errorf("apply %s: job %s: no artifact", e.Kind, j.id)
+		}
+		b.unqueue(j)
+		j.artifact, j.storedAt, j.origin = e.Artifact, e.At, e.Origin
+		b.move(j, StateDone)
+		return nil
 	}
 	if len(j.attempts) == 0 || e.Attempt != j.attempt().N {
 		return fmt.Errorf("apply %s: job %s has no open attempt %d", e.Kind, j.id, e.Attempt)
@@ -62,6 +82,8 @@ func (b *Batch) Apply(e Event) error {
 // table of the package comment, in the other direction.
 var allowed = map[Kind][]State{
 	Intended:    {StatePending},
+	Spoiled:     {StatePending},
+	Reused:      {StatePending},
 	Accepted:    {StateSubmitting},
 	Refused:     {StateSubmitting},
 	Unanswered:  {StateSubmitting},
@@ -102,9 +124,9 @@ func (b *Batch) applyPlanned(e Event) error {
 	b.fresh = min(b.fresh, j.index)
 	changed := j.plan.Key != e.Plan.Key
 	j.plan, j.runBase, j.removed = *e.Plan, runBase(*e.Plan), false
-	if changed && j.state != StatePending {
+	if (changed || j.spoil != nil) && j.state != StatePending {
 		b.requeue(j)
-		j.artifact, j.tries = nil, 0
+		j.artifact, j.origin, j.tries = nil, "", 0
 	}
 	return nil
 }
@@ -118,11 +140,17 @@ func (b *Batch) applyOpened(e Event) error {
 	if b.lastRun == nil || b.lastRun.Key != e.Run.Key {
 		b.keySince = e.At
 	}
+	if b.lastRun != nil && (b.lastRun.Key != e.Run.Key || b.lastRun.Endpoint != e.Run.Endpoint) {
+		b.forgetUploads()
+	}
 	b.lastRun, b.closed = e.Run, false
 	if b.settings.Fetches == 0 { // it is only read: judge as that run did
 		b.settings.Tries = e.Run.Tries
 	}
 	b.volatile = volatile{inbox: b.inbox} // the operator may have interrupted already
+	for _, s := range b.supplies {
+		s.supplyRun = supplyRun{}
+	}
 	for _, l := range b.lanes {
 		l.laneRun = laneRun{}
 		if l.open == nil {
@@ -159,7 +187,7 @@ func (b *Batch) applyIntended(j *job, e Event) error {
 	}
 	l.creates++
 	j.withdrawn, j.canceled = false, false
-	b.returned = slices.DeleteFunc(b.returned, func(o *job) bool { return o == j })
+	b.unqueue(j)
 	b.move(j, StateSubmitting)
 	return nil
 }
@@ -255,6 +283,7 @@ func (b *Batch) applyEnded(j *job, a *Attempt, l *lane, e Event) {
 	case e.End.Status == StatusCanceled:
 		b.failed = append(b.failed, j)
 	case rules[e.Class].retryTask:
+		b.distrust(j)
 		j.tries++
 		b.failed = append(b.failed, j)
 	}
@@ -280,8 +309,14 @@ func (b *Batch) move(j *job, s State) {
 	}
 }
 
+// unqueue takes a pending job out of the queue.
+func (b *Batch) unqueue(j *job) {
+	b.returned = slices.DeleteFunc(b.returned, func(o *job) bool { return o == j })
+}
+
 // requeue returns a job that was submitted before to the queue.
 func (b *Batch) requeue(j *job) {
+	j.spoil = nil
 	b.move(j, StatePending)
 	i, found := slices.BinarySearchFunc(b.returned, j.index, func(o *job, i int) int { return o.index - i })
 	if !found {

@@ -16,12 +16,19 @@ const (
 	ExclusiveAll Exclusive = "true"  // nothing else creates tasks of this model in this account and region
 )
 
-// Settings hold for the whole batch. Every field is required but Cap.
+// Settings hold for the whole batch. Every field is required but Cap, Store and
+// Deadline.
 type Settings struct {
 	Cap     decimal.NullDecimal // most that may be spent over the batch's whole life; null: no cap
 	Tries   int                 // tasks for one job at most, over retryable failures
 	Fetches int                 // downloads at once
 	Backlog int                 // unfetched results beyond which creates wait
+	// Store names where local inputs are uploaded to, as in the event uploaded: ""
+	// is the provider's own temporary store. What lies elsewhere is uploaded again.
+	Store string
+	// Deadline is the time by which every task of a run should have ended and been
+	// fetched: what cannot be is not created. Zero: none.
+	Deadline time.Time
 }
 
 // LaneSettings hold for one lane. Every field is required but Exclusive.
@@ -79,6 +86,8 @@ type job struct {
 	artifact *Artifact
 	storedAt time.Time
 	reason   string // why lost, abandoned, or returned to the queue
+	origin   string // of a reused artifact: the batch that made it
+	spoil    *Spoil // why its inputs cannot be sent; nil when nothing is known against them
 
 	tries     int       // tasks that ended retryably, and refusals that count, since a person last decided
 	after     time.Time // pending: not before
@@ -90,9 +99,13 @@ type job struct {
 
 	// Volatile: gone with the process.
 	skip  bool // not selected for this run
+	last  bool // refused as if the set-up were wrong: the others are tried first
 	watch watch
 	fetch fetch
 }
+
+// Spoil is why a job's local inputs cannot be sent.
+type Spoil struct{ Code, Message string }
 
 // isFresh reports whether this run may submit the job for the first time.
 func (j *job) isFresh() bool {
@@ -130,6 +143,8 @@ type Batch struct {
 	failed   []*job // failed jobs whose retry is not decided yet
 	fetching []*job // by expiry
 
+	supplies map[string]*supply // local inputs on their way to the provider, by SHA-256
+
 	slept     time.Duration // how far the core's time lags behind the wall clock
 	money     ledger
 	canceling bool // this process only cancels
@@ -143,10 +158,12 @@ type volatile struct {
 	flying    []Effect // started, not answered
 	looks     int
 	fetches   int
+	uploads   int
 	stop      Stop
 	stopCode  string // the provider's code for it
 	stopNote  string // and its words
 	dead      bool   // even looking is refused: nothing new is started
+	late      bool   // the next job would not be finished by the deadline
 	diskAt    time.Time
 	diskFails int
 	wake      time.Time
@@ -160,6 +177,7 @@ func New(s Settings, lanes []LaneSettings) *Batch {
 		byID:     make(map[string]*job),
 		byTask:   make(map[string]*job),
 		counts:   make(map[State]int),
+		supplies: make(map[string]*supply),
 	}
 	for _, s := range lanes {
 		b.addLane(s)

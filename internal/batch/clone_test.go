@@ -31,11 +31,17 @@ func clone(b *Batch) *Batch {
 		c.byTask[id] = to[j]
 	}
 	c.counts = maps.Clone(b.counts)
+	c.supplies = make(map[string]*supply, len(b.supplies))
+	for sum, s := range b.supplies {
+		k := *s
+		c.supplies[sum] = &k
+	}
 	c.inbox, c.flying = slices.Clone(b.inbox), slices.Clone(b.flying)
 	c.lanes = nil
 	for _, l := range b.lanes {
 		m := *l
 		m.open, m.live, m.known = to[l.open], move(l.live), maps.Clone(l.known)
+		m.works = maps.Clone(l.works)
 		m.baseline.rows, m.evidence.rows = slices.Clone(l.baseline.rows), slices.Clone(l.evidence.rows)
 		c.lanes = append(c.lanes, &m)
 	}

@@ -17,6 +17,7 @@ const (
 	OpQuery  Op = "query"  // one task
 	OpCancel Op = "cancel" // one task, while it is PENDING
 	OpFetch  Op = "fetch"  // result to verified file; asks for the URL if it holds none
+	OpUpload Op = "upload" // one local input to where the provider can fetch it
 )
 
 // Effect is work for the outside world. Each effect is answered by exactly one
@@ -29,6 +30,10 @@ type Effect struct {
 	Job     string
 	Attempt int
 	Task    string
+
+	Source string // upload: SHA-256 of the content that the job needs
+	Image  string // create: the address of an uploaded image; "" for the URL of the manifest
+	Video  string // likewise
 }
 
 // Step is what Next wants done: Record is made durable and applied first, then
@@ -54,7 +59,9 @@ const (
 	Fetched   Result = "fetched"   // fetch: Artifact
 	Forbidden Result = "forbidden" // fetch: the store refused the URL that the provider still gives
 	DiskFull  Result = "disk_full" // fetch: no room for the file; create: none for the intent, which was not made
-	Failed    Result = "failed"    // list, query, cancel, fetch: Class and RetryAfter are set
+	Sent      Result = "sent"      // upload: Store, Address and Expires are set
+	Changed   Result = "changed"   // upload: the file is not what was planned; Code and Message say how
+	Failed    Result = "failed"    // list, query, cancel, fetch, upload: Class and RetryAfter are set
 	Interrupt Result = "interrupt" // no effect: the operator wants to stop
 )
 
@@ -83,6 +90,10 @@ type Observation struct {
 	Usage  decimal.NullDecimal
 	Ratio  string
 	Times  Times
+
+	Store   string
+	Address string
+	Expires time.Time // upload: when the store drops it; fetch, Forbidden: when the refused URL ends
 
 	Artifact *Artifact
 }

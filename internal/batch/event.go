@@ -14,7 +14,10 @@ const (
 	Begun       Kind = "begun"       // first event of a batch: what it is and at which prices
 	Planned     Kind = "planned"     // a job enters, or enters again with other content
 	Removed     Kind = "removed"     // a pending job left the manifest: it is never created
+	Reused      Kind = "reused"      // another batch made the same work: its artifact is this job's, nothing is paid
 	Opened      Kind = "opened"      // a run starts; unanswered creates are now in doubt
+	Uploaded    Kind = "uploaded"    // a local input lies where the provider can fetch it
+	Spoiled     Kind = "spoiled"     // a local input is no longer what was planned: nothing is sent
 	Foreign     Kind = "foreign"     // listed tasks that are not ours
 	Intended    Kind = "intended"    // a create is about to be sent; money is held
 	Accepted    Kind = "accepted"    // the provider answered with a task id
@@ -51,19 +54,25 @@ type Event struct {
 
 	Hold    decimal.Decimal // intended: the most that this attempt can cost
 	Class   Class           // refused, ended: the judgement that was acted on
-	Code    string          // refused, ended: the provider's code
-	Message string          // refused, ended, unanswered: for people, already sanitized
+	Code    string          // refused, ended: the provider's code; spoiled: ours
+	Message string          // refused, ended, unanswered, spoiled: for people, already sanitized
 
 	Tasks []string  // foreign: the ids; quarantined: the candidates
 	Mid   bool      // foreign: seen mid-run where nothing else should create, so the lane is shared from now on
 	By    string    // absent, adopted, quarantined, withdrawn, again, abandoned, lost, closed: the rule, or ByOperator
 	After time.Time // again: not before this time
 
+	Source  string    // uploaded: SHA-256 of the content, hex
+	Store   string    // uploaded: where it lies; "" for the provider's own temporary store
+	Address string    // uploaded: how a create, or that store, names it; no secret
+	Expires time.Time // uploaded: when the store drops it; zero for never
+	Origin  string    // reused: the batch whose work it is
+
 	Begin    *Begin    // begun
 	Plan     *Plan     // planned
 	Run      *Run      // opened
 	End      *End      // ended
-	Artifact *Artifact // stored
+	Artifact *Artifact // stored, reused
 }
 
 // ByOperator marks a decision that a person made.
@@ -92,6 +101,9 @@ type Plan struct {
 	Length    decimal.NullDecimal // seconds of video, if known
 	UnitPrice decimal.Decimal     // per second of output
 	Hold      decimal.Decimal     // the most that one attempt can cost
+
+	ImageSHA256 string // of a local file, which is uploaded before the create; "" for a URL
+	VideoSHA256 string // likewise
 }
 
 // Run is how one run was started. It is evidence for a reader of the journal:
@@ -127,6 +139,7 @@ type Artifact struct {
 	SHA256   string // hex
 	CRC64    string // decimal CRC-64/XZ, as the object store prints it
 	Duration decimal.Decimal
+	Address  string // permanent address in a bucket; "" for a local file
 }
 
 // Status is the provider's word for a task.

@@ -26,6 +26,8 @@ func (b *Batch) judge(o Observation, now time.Time) *Event {
 		return b.judgeCreate(o, now)
 	case OpList:
 		return b.judgeList(o, now)
+	case OpUpload:
+		return b.judgeUpload(o, now)
 	}
 	j := b.byID[o.Effect.Job]
 	stale := o.Effect.Task != j.task()
@@ -73,7 +75,7 @@ func (b *Batch) judgeCreate(o Observation, now time.Time) *Event {
 	_, ours := b.byTask[o.Task]
 	switch {
 	case o.Result == Created && o.Task != "" && !ours && !l.known[o.Task]:
-		l.throttles, l.quotas = 0, 0
+		l.accepting(j.plan.Mode)
 		e.Kind, e.Task, e.Request = Accepted, o.Task, o.Request
 	case o.Result == Rejected:
 		if _, known := rules[o.Class]; !known {
@@ -83,7 +85,16 @@ func (b *Batch) judgeCreate(o Observation, now time.Time) *Event {
 		if rules[o.Class].countsTry && o.Code != "" && j.tries+1 >= b.settings.Tries {
 			e.Class = ClassInput
 		}
-		b.refusedCreate(l, o, now)
+		switch {
+		case o.Class != ClassConfig:
+			b.refusedCreate(l, o, now)
+		case l.works[j.plan.Mode]: // the set-up is right, so it is this pair
+			e.Class = ClassInput
+		case l.misfit: // the second in a row: the set-up is wrong
+			b.refusedCreate(l, o, now)
+		default:
+			l.misfit, j.last = true, true
+		}
 	default:
 		e.Kind, e.Code, e.Message = Unanswered, o.Code, o.Message
 		if o.Result == Created {
@@ -91,6 +102,15 @@ func (b *Batch) judgeCreate(o Observation, now time.Time) *Event {
 		}
 	}
 	return e
+}
+
+// accepting takes in that a create of a mode was accepted.
+func (l *lane) accepting(mode string) {
+	l.throttles, l.quotas, l.misfit = 0, 0, false
+	if l.works == nil {
+		l.works = make(map[string]bool)
+	}
+	l.works[mode] = true
 }
 
 // refusedCreate takes the consequences of a refusal for the lane and the run.
@@ -131,12 +151,18 @@ func (b *Batch) halt(s Stop, o Observation) {
 }
 
 // refusedLook ends the run when even looking is refused: then live tasks cannot
-// be followed, and nothing is gained by waiting.
-func (b *Batch) refusedLook(o Observation) {
-	if s := rules[o.Class].stopLook; s != StopNone {
-		b.halt(s, o)
-		b.dead = true
+// be followed, and nothing is gained by waiting. A refusal without a code may come
+// from a proxy on the way: only several in a row are believed.
+func (b *Batch) refusedLook(l *lane, o Observation) {
+	s := rules[o.Class].stopLook
+	if s == StopNone {
+		return
 	}
+	if l.blanks++; o.Code == "" && l.blanks < blankTries {
+		return
+	}
+	b.halt(s, o)
+	b.dead = true
 }
 
 // diskFull holds back creates and downloads until there may be room again.
@@ -158,9 +184,10 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 	l, a := b.laneOf(j), j.attempt()
 	if o.Result != Looked {
 		l.lookFailed(j, o, now)
-		b.refusedLook(o)
+		b.refusedLook(l, o)
 		return nil
 	}
+	l.blanks = 0
 	unknowns := l.looked(j, o.Status, now)
 	e := &Event{Job: j.id, Attempt: a.N, Task: a.Task}
 	switch o.Status {
@@ -224,12 +251,13 @@ func (b *Batch) judgeCancel(j *job, o Observation, now time.Time) {
 		j.watch.tooLate = true
 	case Failed:
 		j.watch.next = now.Add(backoff(1, o.RetryAfter))
-		b.refusedLook(o)
+		b.refusedLook(b.laneOf(j), o)
 	}
 }
 
 // judgeFetch takes in the end of a download. A refusal by the store is final
-// only when the URL's own time is over; until then it is asked again.
+// only when the URL's own time is over and a URL asked for anew ends no later;
+// until then it is asked again.
 func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 	a, f := j.attempt(), &j.fetch
 	e := &Event{Job: j.id, Attempt: a.N, Task: a.Task}
@@ -242,7 +270,9 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 		if o.Code == CodeUnknownTask && f.fails >= unknownTries && !now.After(a.End.Expires) {
 			b.doubtKey(a)
 		}
-		if now.After(a.End.Expires) && f.fails > 0 { // the second refusal was of a URL asked for anew
+		until := later(a.End.Expires, f.until)
+		f.until = later(until, o.Expires)
+		if now.After(until) && !f.until.After(until) && f.fails > 0 { // the second refusal was of a URL asked for anew
 			e.Kind, e.By = Lost, byForbidden
 			return e
 		}
@@ -250,7 +280,7 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 		b.diskFull(o, now)
 		return nil
 	default:
-		b.refusedLook(o)
+		b.refusedLook(b.laneOf(j), o)
 	}
 	f.fails++
 	f.next = now.Add(backoff(f.fails, o.RetryAfter))

@@ -48,6 +48,10 @@ type laneRun struct {
 	evidence  evidence // lists about the open doubt
 
 	lookAfter time.Time // queries and lists back off
+	blanks    int       // looks refused without a code, in a row
+
+	works  map[string]bool // modes of which a create was accepted: their set-up is right
+	misfit bool            // a create was refused as if the set-up were wrong, none accepted since
 }
 
 // ask is the moment at which a list was asked: a list proves nothing about what
@@ -111,6 +115,20 @@ func (l *lane) slots(now time.Time) (n int, until time.Time) {
 	}
 	steps := int(now.Sub(l.ceilingAt) / ceilingStep)
 	return min(n, l.ceiling+steps), l.ceilingAt.Add(time.Duration(steps+1) * ceilingStep)
+}
+
+// drain is how long it should take until everything that is live, so many tasks
+// of strangers, and then one more job has run.
+func (l *lane) drain(j *job, strangers int, now time.Time) time.Duration {
+	total := l.expect(j) * time.Duration(1+strangers)
+	for _, o := range l.live {
+		left := l.expect(o)
+		if !o.watch.since.IsZero() {
+			left = max(0, left-now.Sub(o.watch.since))
+		}
+		total += left
+	}
+	return max(l.expect(j), total/time.Duration(l.Running))
 }
 
 // outlives reports whether one more task can finish and be fetched while its id

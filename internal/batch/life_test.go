@@ -271,6 +271,23 @@ func TestForbiddenResult(t *testing.T) {
 	r.wantMoney("0.5", "0", "0") // what was billed stays billed
 }
 
+// A provider that signs a URL anew at each query gives one that ends later: only
+// the same end again means that nothing more can be had.
+func TestForbiddenThenSignedAnew(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	expired := r.now.Add(-time.Hour)
+	r.look(StatusSucceeded, func(o *Observation) { o.Times.Expires = expired })
+	r.answer(r.await(OpFetch), Observation{Result: Forbidden, Expires: expired})
+	anew := r.now.Add(-time.Second)
+	r.answer(r.await(OpFetch), Observation{Result: Forbidden, Expires: anew})
+	r.wantState("j0", StateFetching)
+	r.answer(r.await(OpFetch), Observation{Result: Forbidden, Expires: anew})
+	r.wantState("j0", StateLost)
+	r.wantMoney("0.5", "0", "0")
+}
+
 func TestForbiddenThenGiven(t *testing.T) {
 	r := newRig(t, 1)
 	r.baseline()

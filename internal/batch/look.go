@@ -35,6 +35,7 @@ type fetch struct {
 	busy  bool
 	next  time.Time
 	fails int
+	until time.Time // when the newest URL that was refused ends
 }
 
 // paceUnit is the unit of learned ratios.

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"time"
 )
 
@@ -32,7 +33,7 @@ func (b *Batch) Next(now time.Time) (step Step, wake time.Time, ok bool) {
 		}
 	}
 	for _, l := range b.lanes {
-		for _, decide := range []func(*lane, time.Time) (Step, bool){b.settle, b.submit, b.withdraw, b.look} {
+		for _, decide := range []func(*lane, time.Time) (Step, bool){b.settle, b.upload, b.submit, b.withdraw, b.look} {
 			if step, ok := decide(l, now); ok {
 				return b.stamp(step, now), time.Time{}, true
 			}
@@ -132,15 +133,18 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 	if !b.room(l, now) {
 		return Step{}, false
 	}
-	j := b.nextPending(now)
-	if j == nil || !b.fits(j) {
+	j := b.candidate(l, now)
+	if j == nil {
 		return Step{}, false
 	}
 	if !l.baselined || now.Sub(l.listedAt) > listEvery {
 		return b.list(l, now)
 	}
-	if !l.outlives(j) {
+	if !l.outlives(j) || !b.inTime(l.drain(j, l.strangers, now), now) {
 		b.wakeAt(l.listedAt.Add(listEvery + 1))
+		return Step{}, false
+	}
+	if !b.supplied(j, l, now) {
 		return Step{}, false
 	}
 	if l.nextCreate.After(now) {
@@ -150,8 +154,31 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 	n := len(j.attempts) + 1
 	return Step{
 		Record: &Event{Kind: Intended, Job: j.id, Attempt: n, Lane: l.Name, Hold: j.plan.Hold},
-		Effect: &Effect{Op: OpCreate, Lane: l.index, Job: j.id, Attempt: n},
+		Effect: &Effect{Op: OpCreate, Lane: l.index, Job: j.id, Attempt: n,
+			Image: b.address(j.plan.ImageSHA256), Video: b.address(j.plan.VideoSHA256)},
 	}, true
+}
+
+// inTime reports whether tasks that need so long should be finished and fetched by
+// the deadline, with a quarter of that time in reserve. The deadline is the wall
+// clock's, which a machine that slept finds further on.
+func (b *Batch) inTime(need time.Duration, now time.Time) bool {
+	if b.settings.Deadline.IsZero() {
+		return true
+	}
+	return !now.Add(b.slept + need + need/4 + fetchTime).After(b.settings.Deadline)
+}
+
+// candidate returns the job to submit next if the money and the time are there.
+func (b *Batch) candidate(l *lane, now time.Time) *job {
+	j := b.nextPending(now)
+	if j == nil || !b.fits(j) {
+		return nil
+	}
+	if b.late = !b.inTime(l.drain(j, 0, now), now); b.late {
+		return nil
+	}
+	return j
 }
 
 // room reports whether one more task may exist: a free slot, no pile of results
@@ -171,11 +198,15 @@ func (b *Batch) room(l *lane, now time.Time) bool {
 }
 
 // nextPending returns the job to submit next: those that come back first, then
-// the others in manifest order, but for the last few.
+// the others in manifest order, but for the last few. One that was refused as if
+// the set-up were wrong comes after all others: they tell whether it is.
 func (b *Batch) nextPending(now time.Time) *job {
+	var last *job
 	for _, j := range b.returned {
 		switch {
 		case j.removed || j.skip:
+		case j.last:
+			last = cmp.Or(last, j)
 		case j.after.After(now):
 			b.wakeAt(j.after)
 		default:
@@ -186,7 +217,7 @@ func (b *Batch) nextPending(now time.Time) *job {
 		b.fresh++
 	}
 	if b.fresh == len(b.jobs) {
-		return nil
+		return last
 	}
 	return b.longestOfTail(b.jobs[b.fresh])
 }

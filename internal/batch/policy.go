@@ -44,8 +44,8 @@ var rules = map[Class]rule{
 // Stop is why a run creates nothing more.
 type Stop string
 
-// The stop reasons. StopBudget is derived from the money at every instant; the
-// others are met during a run and forgotten with it.
+// The stop reasons. StopBudget and StopDeadline are derived at every instant, from
+// the money and the clock; the others are met during a run and forgotten with it.
 const (
 	StopNone        Stop = ""
 	StopBudget      Stop = "budget"      // the next job does not fit under the cap
@@ -53,6 +53,7 @@ const (
 	StopKey         Stop = "key"         // the API key is refused
 	StopSetup       Stop = "setup"       // a setting that the provider refuses
 	StopDisk        Stop = "disk"        // results cannot be written
+	StopDeadline    Stop = "deadline"    // the next job would not be finished in time
 	StopInterrupted Stop = "interrupted" // the operator asked
 )
 
@@ -68,11 +69,16 @@ const (
 	listEvery    = 10 * time.Minute // strangers are counted at least this often while creating
 	tailFactor   = 6                // the last few jobs are this many for each task that runs at once
 	unknownTries = 3                // UNKNOWN answers in a row, past the life of an id, before the job is lost
+	fetchTime    = time.Minute      // what a download may take after the last task, before a deadline
+	blankTries   = 5                // looks refused without a code (by a proxy, say) in a row before they are believed
 )
 
 // MaxLooks is how many queries and cancels are outstanding at most, over all
 // lanes; besides them each lane has at most one create and one list.
 const MaxLooks = 4
+
+// MaxUploads is how many inputs are uploaded at once: the next job's two.
+const MaxUploads = 2
 
 // backoff doubles from backoffFirst to backoffMax; n counts from 1. A wish of
 // the provider wins if it is longer.

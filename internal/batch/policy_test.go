@@ -16,7 +16,7 @@ func TestRefusedCreate(t *testing.T) {
 		next  time.Duration // until the next create; 0: none in an hour
 	}{
 		ClassInput:    {StateFailed, StopNone, time.Second},
-		ClassConfig:   {StatePending, StopSetup, 0},
+		ClassConfig:   {StatePending, StopNone, time.Second},
 		ClassThrottle: {StatePending, StopNone, time.Second},
 		ClassBurst:    {StatePending, StopNone, time.Minute},
 		ClassQuota:    {StatePending, StopNone, time.Second},
@@ -45,11 +45,111 @@ func TestRefusedCreate(t *testing.T) {
 			if got := r.now.Sub(at); got != want.next {
 				t.Errorf("next create after %v, want %v", got, want.next)
 			}
-			if first := want.state == StatePending; first != (e.Job == "j0") {
+			// What may be the pair's own fault goes behind the others.
+			if first := want.state == StatePending && class != ClassConfig; first != (e.Job == "j0") {
 				t.Errorf("next create is of %s", e.Job)
 			}
 		})
 	}
+}
+
+// A refusal that speaks of the set-up may be one pair's fault after all: only the
+// other creates can tell.
+func TestRefusedSetup(t *testing.T) {
+	t.Run("the second in a row stops the run", func(t *testing.T) {
+		r := newRig(t, 3)
+		r.baseline()
+		for _, want := range []string{"j0", "j1"} {
+			if e := r.refuseCreate(ClassConfig, 0); e.Job != want {
+				t.Fatalf("a create of %s, want %s", e.Job, want)
+			}
+		}
+		r.noCreate(time.Hour)
+		if v := r.b.View(); v.Stop != StopSetup || v.Jobs[StatePending] != 3 {
+			t.Fatalf("%+v", v)
+		}
+	})
+	t.Run("a lone job is asked twice", func(t *testing.T) {
+		r := newRig(t, 1)
+		r.baseline()
+		r.refuseCreate(ClassConfig, 0)
+		r.refuseCreate(ClassConfig, 0)
+		r.noCreate(time.Hour)
+		if v := r.b.View(); v.Stop != StopSetup || v.Jobs[StatePending] != 1 {
+			t.Fatalf("%+v", v)
+		}
+	})
+	t.Run("an accepted create of the mode puts it on the pair", func(t *testing.T) {
+		r := newRig(t, 3)
+		r.baseline()
+		r.refuseCreate(ClassConfig, 0)
+		r.submit()
+		r.submit()
+		if e := r.refuseCreate(ClassConfig, 0); e.Job != "j0" {
+			t.Fatalf("a create of %s, want j0 after the others", e.Job)
+		}
+		r.wantState("j0", StateFailed)
+		if r.b.View().Stop != StopNone {
+			t.Fatal("the run stopped for one pair")
+		}
+		r.wantMoney("0", "1.2", "0")
+	})
+	t.Run("another mode proves nothing", func(t *testing.T) {
+		r := newRig(t, 2)
+		pro := testPlan("pro")
+		pro.Mode = "wan-pro"
+		r.apply(Event{Kind: Planned, Job: "pro", Plan: pro})
+		r.baseline()
+		r.submit()
+		r.submit()
+		r.refuseCreate(ClassConfig, 0)
+		r.refuseCreate(ClassConfig, 0)
+		r.wantState("pro", StatePending)
+		if r.b.View().Stop != StopSetup {
+			t.Fatal("the set-up of a mode that never worked was not blamed")
+		}
+	})
+}
+
+// A proxy on the way may refuse a look or two; with a code it is the provider.
+func TestRefusedLooksWithoutCode(t *testing.T) {
+	refuse := func(r *rig, code string) {
+		r.answer(r.await(OpQuery), Observation{Result: Failed, Class: ClassAccount, Code: code})
+	}
+	start := func(t *testing.T) *rig {
+		r := newRig(t, 1)
+		r.baseline()
+		r.submit()
+		return r
+	}
+	t.Run("some are nothing", func(t *testing.T) {
+		r := start(t)
+		for range 3 {
+			for range blankTries - 1 {
+				refuse(r, "")
+			}
+			r.look(StatusRunning)
+		}
+		if v := r.b.View(); v.Stop != StopNone {
+			t.Fatalf("stopped: %+v", v)
+		}
+	})
+	t.Run("many in a row are believed", func(t *testing.T) {
+		r := start(t)
+		for range blankTries {
+			refuse(r, "")
+		}
+		if v := r.b.View(); v.Stop != StopAccount {
+			t.Fatalf("not stopped: %+v", v)
+		}
+	})
+	t.Run("one with a code is believed", func(t *testing.T) {
+		r := start(t)
+		refuse(r, "AccessDenied")
+		if v := r.b.View(); v.Stop != StopAccount {
+			t.Fatalf("not stopped: %+v", v)
+		}
+	})
 }
 
 func TestRefusalsBackOff(t *testing.T) {

@@ -351,6 +351,7 @@ type image struct {
 	Money              string
 	Lanes              []laneImage
 	Owners             map[string]string
+	Uploads            map[string]string
 }
 
 type laneImage struct {
@@ -383,6 +384,12 @@ func durable(b *Batch) image {
 	}
 	for task, j := range b.byTask {
 		im.Owners[task] = j.id
+	}
+	im.Uploads = map[string]string{}
+	for sum, s := range b.supplies {
+		if s.address != "" {
+			im.Uploads[sum] = fmt.Sprint(s.store, " ", s.address, " ", s.expires)
+		}
 	}
 	im.Money = fmt.Sprint(b.money.spent, b.money.held, b.money.possible, b.money.overruns)
 	for _, l := range b.lanes {

@@ -67,9 +67,10 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 	if !seeing {
 		l.listFails++
 		l.listAfter = now.Add(backoff(l.listFails, o.RetryAfter))
-		b.refusedLook(o)
+		b.refusedLook(l, o)
 		return nil
 	}
+	l.blanks = 0
 	l.listFails, l.listedAt, l.pages = 0, now, o.Pages
 	clean := l.ask.clean && l.open == nil && l.ask.creates == l.creates
 	switch {

@@ -22,7 +22,9 @@ type View struct {
 	Stop       Stop
 	StopCode   string
 	StopNote   string
-	Unselected int // of those Left: jobs that this run was told to leave alone
+	Unselected int             // of those Left: jobs that this run was told to leave alone
+	NextHold   decimal.Decimal // what the next job to submit would hold; zero if there is none
+	LeftHold   decimal.Decimal // what all jobs would hold that this run may still submit
 }
 
 // View returns the summary. It is a fresh copy.
@@ -46,6 +48,8 @@ func (b *Batch) View() View {
 			v.Left++
 			if b.leaves(j) {
 				v.Unselected++
+			} else if j.state == StatePending {
+				v.LeftHold = v.LeftHold.Add(j.plan.Hold)
 			}
 		}
 	}
@@ -55,9 +59,17 @@ func (b *Batch) View() View {
 			v.InDoubt = append(v.InDoubt, l.open.id)
 		}
 	}
+	j := b.nextPending(distant)
+	if j == nil {
+		return v
+	}
+	v.NextHold = j.plan.Hold
 	if v.Stop == StopNone && v.Live == 0 && len(v.InDoubt) == 0 {
-		if j := b.nextPending(distant); j != nil && !b.fits(j) {
-			v.Stop = StopBudget // nothing held can be released any more
+		switch { // nothing that is held can be released any more, nor ends anything in time
+		case !b.fits(j):
+			v.Stop = StopBudget
+		case b.late:
+			v.Stop = StopDeadline
 		}
 	}
 	return v
@@ -75,6 +87,8 @@ type Job struct {
 	Artifact *Artifact
 	StoredAt time.Time
 	Reason   string
+	Origin   string // of a reused artifact: the batch that made it
+	Spoil    *Spoil // why its inputs cannot be sent; nil when nothing is known against them
 	Removed  bool
 	Skipped  bool
 	Expected time.Duration // run time that the core expects for it now
@@ -112,7 +126,7 @@ func (b *Batch) JobOf(task string) (string, bool) {
 
 func (b *Batch) export(j *job) Job {
 	out := Job{ID: j.id, Plan: j.plan, State: j.state, Attempts: j.attempts, Artifact: j.artifact,
-		StoredAt: j.storedAt, Reason: j.reason, Removed: j.removed, Skipped: j.skip, Since: j.watch.since}
+		StoredAt: j.storedAt, Reason: j.reason, Origin: j.origin, Spoil: j.spoil, Removed: j.removed, Skipped: j.skip, Since: j.watch.since}
 	if l := b.laneOf(j); l != nil {
 		out.Expected = l.expect(j)
 	}

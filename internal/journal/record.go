@@ -39,6 +39,12 @@ type Record struct {
 	By    string    `json:"by,omitzero"`
 	After time.Time `json:"after,omitzero"`
 
+	Source  string    `json:"source,omitzero"`
+	Store   string    `json:"store,omitzero"`
+	Address string    `json:"address,omitzero"`
+	Expires time.Time `json:"expires,omitzero"`
+	Origin  string    `json:"origin,omitzero"`
+
 	Begin    *beginRecord    `json:"batch,omitzero"`
 	Plan     *planRecord     `json:"plan,omitzero"`
 	Run      *runRecord      `json:"run,omitzero"`
@@ -70,6 +76,9 @@ type planRecord struct {
 	Length    decimal.NullDecimal `json:"length"`
 	UnitPrice decimal.Decimal     `json:"unit_price"`
 	Hold      decimal.Decimal     `json:"hold"`
+
+	ImageSHA256 string `json:"image_sha256,omitzero"`
+	VideoSHA256 string `json:"video_sha256,omitzero"`
 }
 
 type runRecord struct {
@@ -100,6 +109,7 @@ type artifactRecord struct {
 	SHA256   string          `json:"sha256"`
 	CRC64    string          `json:"crc64"`
 	Duration decimal.Decimal `json:"duration"`
+	Address  string          `json:"address,omitzero"`
 }
 
 // Encode turns an event into what is stored of it.
@@ -109,6 +119,7 @@ func Encode(e batch.Event) Record {
 		Job: e.Job, Attempt: e.Attempt, Lane: e.Lane, Task: e.Task, Request: e.Request,
 		Class: string(e.Class), Code: e.Code, Message: e.Message,
 		Tasks: e.Tasks, Mid: e.Mid, By: e.By, After: e.After,
+		Source: e.Source, Store: e.Store, Address: e.Address, Expires: e.Expires, Origin: e.Origin,
 		Begin: (*beginRecord)(e.Begin), Plan: (*planRecord)(e.Plan), Run: (*runRecord)(e.Run),
 		End: (*endRecord)(e.End), Artifact: (*artifactRecord)(e.Artifact),
 	}
@@ -130,6 +141,7 @@ func Decode(payload json.RawMessage) (batch.Event, error) {
 		Job: r.Job, Attempt: r.Attempt, Lane: r.Lane, Task: r.Task, Request: r.Request,
 		Class: batch.Class(r.Class), Code: r.Code, Message: r.Message,
 		Tasks: r.Tasks, Mid: r.Mid, By: r.By, After: r.After,
+		Source: r.Source, Store: r.Store, Address: r.Address, Expires: r.Expires, Origin: r.Origin,
 		Begin: (*batch.Begin)(r.Begin), Plan: (*batch.Plan)(r.Plan), Run: (*batch.Run)(r.Run),
 		End: (*batch.End)(r.End), Artifact: (*batch.Artifact)(r.Artifact),
 	}
