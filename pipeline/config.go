@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"time"
 
 	"github.com/shopspring/decimal"
 )
@@ -53,6 +54,11 @@ type Config struct {
 	RetryFailed bool
 	// AcceptChanges lets a job whose content changed be paid for again.
 	AcceptChanges bool
+	// Deadline is the time by which everything that is created should be finished
+	// and fetched, by expected run times with a quarter of them in reserve: what
+	// cannot be is not created, and [Run] returns [ErrInterrupted] when the rest is
+	// done. Zero means none.
+	Deadline time.Time
 	// Wait waits for a batch or a lane that another run holds.
 	Wait bool
 

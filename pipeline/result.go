@@ -106,6 +106,10 @@ const (
 
 // newFailure says why a job that is at rest has no artifact, nil for the others.
 func newFailure(job batch.Job, folder string) *Failure {
+	if job.Spoil != nil && job.State == batch.StateFailed {
+		return &Failure{Code: job.Spoil.Code, Message: job.Spoil.Message, Charged: charged(job),
+			Hint: "put the file back and run again, or run with --accept-changes to take it as it is now"}
+	}
 	if len(job.Attempts) == 0 {
 		return nil
 	}

@@ -274,7 +274,8 @@ func opened(p *Plan, cfg Config, target endpoint, key dashscope.Secret) batch.Ev
 }
 
 func batchSettings(p *Plan, cfg Config) batch.Settings {
-	return batch.Settings{Cap: cfg.cap(p), Tries: p.Manifest.Limits.Tries, Fetches: cfg.Fetches, Backlog: 2 * cfg.Fetches}
+	return batch.Settings{Cap: cfg.cap(p), Tries: p.Manifest.Limits.Tries, Fetches: cfg.Fetches, Backlog: 2 * cfg.Fetches,
+		Deadline: cfg.Deadline.UTC()}
 }
 
 // laneSettings names the lane by its region: today a batch has one.

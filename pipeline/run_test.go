@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -69,6 +70,24 @@ func TestMissingUsage(t *testing.T) {
 				t.Errorf("billed %s, at most %s, want 0 and %s", report.Totals.Billed, report.Totals.BilledMax, want)
 			}
 		})
+	}
+}
+
+// A deadline ends creating so early that what was created is fetched by then.
+func TestDeadline(t *testing.T) {
+	r := newRig(t, 600, emulator.Options{})
+	at := time.Now().Add(4 * time.Minute) // tasks run for 20 s each, but nobody knows before the first has ended
+	report, err := r.try(t.Context(), r.plan(40, "true"), func(c *pipeline.Config) { c.Deadline = at })
+	if !errors.Is(err, pipeline.ErrInterrupted) || !strings.Contains(err.Error(), "deadline") {
+		t.Fatalf("%v", err)
+	}
+	if report.Totals.Done == 0 || report.Totals.Pending == 0 || report.Totals.Done+report.Totals.Pending != 40 {
+		t.Errorf("totals %+v", report.Totals)
+	}
+	for _, j := range report.Jobs {
+		if j.StoredAt != nil && j.StoredAt.After(at) {
+			t.Errorf("%s was stored %v after the deadline", j.ID, j.StoredAt.Sub(at))
+		}
 	}
 }
 

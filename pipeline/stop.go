@@ -20,6 +20,8 @@ func stopError(v batch.View, limit decimal.NullDecimal, currency string) error {
 	case batch.StopBudget:
 		return fmt.Errorf("%w: the next job does not fit under %s %s (billed %s, held %s); raise --max-cost and run again",
 			ErrBudget, limit.Decimal, currency, v.Spent, v.Held.Add(v.Possible))
+	case batch.StopDeadline:
+		return fmt.Errorf("%w by the deadline: the next job would not be finished in time; run again to continue", ErrInterrupted)
 	case batch.StopDisk:
 		return fmt.Errorf("the results cannot be written: %s; free some space and run again", v.StopNote)
 	}

@@ -41,21 +41,26 @@
 // # Life of a job
 //
 //	state        entered by                 moved on by                     a crash here
-//	pending      planned refused absent     intended                        nothing happened
+//	pending      planned refused absent     intended reused spoiled         nothing happened
 //	             again
 //	submitting   intended                   accepted refused unanswered     in doubt when opened
 //	in_doubt     unanswered opened          absent adopted quarantined      settling starts anew
 //	queued       accepted adopted           running ended lost withdrawn    looked at again
 //	running      running                    ended lost                      looked at again
 //	fetching     ended (SUCCEEDED)          stored lost                     fetched again, part file resumes
-//	done         stored                     -                               -
-//	failed       refused ended abandoned    again                           a retry is decided again
+//	done         stored reused              -                               -
+//	failed       refused ended abandoned    again planned                   a retry is decided again
+//	             spoiled
 //	lost         lost                       again (a person)                nothing
 //	quarantined  quarantined                adopted again abandoned         nothing
 //	                                        (a person)
 //
 // A run after [Batch.CancelQueued] only cancels: it moves queued jobs on, in this
 // same table (withdrawn by a person, then ended), and leaves all others alone.
+//
+// What a job costs begins with intended. Before it, local inputs are uploaded
+// (upload.go), which costs nothing and may be repeated; reused and spoiled end a
+// job that has nothing under way at the provider.
 //
 // # Paying once
 //
