@@ -37,6 +37,14 @@ type Config struct {
 	// Proxy chooses a proxy when Transport is nil; nil means none. Pass
 	// http.ProxyFromEnvironment to honour the environment.
 	Proxy func(*http.Request) (*url.URL, error)
+	// Uploads carries the form POSTs of [Client.Upload] to the host that a policy
+	// names, and nothing else. It is given without the key to an address that
+	// the provider chose, so it must refuse private ones when it dials. Nil:
+	// this client cannot upload. It is not closed by Close.
+	Uploads http.RoundTripper
+	// UploadStall is how long an upload may go without 64 KiB being taken or, at
+	// its end, an answer coming. Defaults to 60 s.
+	UploadStall time.Duration
 	// CreateTimeout and ReadTimeout bound one create, and one of the other
 	// calls, from dialling to the last byte. Defaults to 60 s and 30 s.
 	CreateTimeout, ReadTimeout time.Duration
@@ -53,6 +61,8 @@ type Client struct {
 	create    time.Duration
 	read      time.Duration
 	wire      wire
+	uploads   http.RoundTripper
+	stall     time.Duration
 	scrub     scrubber
 }
 
@@ -72,6 +82,10 @@ func New(cfg Config) (*Client, error) {
 		base: base, key: cfg.Key, workspace: cfg.Workspace, agent: cfg.UserAgent,
 		create: cfg.CreateTimeout, read: cfg.ReadTimeout,
 		wire: newWire(cfg.Transport, cfg.Proxy), scrub: newScrubber(cfg.Key),
+		uploads: cfg.Uploads, stall: cfg.UploadStall,
+	}
+	if c.stall <= 0 {
+		c.stall = time.Minute
 	}
 	if c.agent == "" {
 		c.agent = "wanbatch"

@@ -9,6 +9,7 @@ var codes = []rule{
 	{"notauthorized", "", ClassAccount, "The key may not use this workspace, or the workspace does not exist."},
 	{"arrearage", "", ClassAccount, "The account is overdue: settle the bill; it takes a while to be seen after topping up."},
 	{"accessdenied", "synchronous", ClassConfig, "The request did not reach the provider as an asynchronous one: a proxy may have dropped a header."},
+	{"accessdenied", "policy", ClassRetry, "The leave to upload had ended; another is asked for."}, // of the upload store
 	{"accessdenied", "", ClassAccount, "The account may not use this model, or its quota is used up: check both in the console."},
 	{"accessdenied.unpurchased", "", ClassAccount, "Activate Model Studio for this account in the console."},
 	{"model.accessdenied", "", ClassAccount, "Grant the workspace access to this model in the console."},
@@ -58,6 +59,14 @@ var codes = []rule{
 	{"invalidparameter.datainspection", "", ClassInput, "Sign the URL anew if it has expired, and use a supported format and a URL that ends in its extension."},
 	{"invalidparameter", "", ClassConfig, "Correct the model, the mode or the endpoint: the message names what was refused."},
 	{"invalidfile.downloadfailed", "", ClassRetry, unreachable},
+
+	// The temporary store for uploads (OSS, in XML).
+	{"filealreadyexists", "", ClassRetry, "The name was taken; the file is uploaded under another."},
+	{"entitytoolarge", "", ClassInput, "The provider's temporary store takes no file of this size: give a URL, or set inputs.store."},
+	{"signaturedoesnotmatch", "", ClassRetry, ""},
+	{"invalidaccesskeyid", "", ClassRetry, ""},
+	{"invalidpolicydocument", "", ClassRetry, ""},
+	{"securitytokenexpired", "", ClassRetry, ""},
 
 	// Content of the media: the same verdict on every try.
 	{"invalidimage.nohuman", "", ClassInput, noPersonImage},

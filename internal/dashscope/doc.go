@@ -1,8 +1,8 @@
 // Package dashscope speaks the task API of Alibaba Cloud Model Studio for the
-// wan2.2-animate models: create, query, list and cancel. It holds the wire
-// types and the error table, and no policy: it never retries, never waits and
-// never decides whether a create may be repeated. It reports what is known and
-// lets the caller decide.
+// wan2.2-animate models: create, query, list and cancel, and puts files into its
+// temporary store. It holds the wire types and the error table, and no policy of
+// its own: it never retries, never waits and never decides whether a create may
+// be repeated. It reports what is known and lets the caller decide.
 //
 // # One POST per attempt
 //
@@ -33,6 +33,13 @@
 // money hangs on them: a list without its rows is an error and never an empty
 // list, an answer about another task is an error, and a duration that is not
 // a sensible positive number is unknown and never zero.
+//
+// # Uploads
+//
+// [Client.Upload] sends a form to the store that a [Policy] names, at an address
+// that the provider chose: without the key, by a transport of its own
+// ([Config].Uploads), without following redirects, and only by https unless it
+// is the endpoint itself. Files are streamed; nothing is kept in memory.
 //
 // # Secrets
 //

@@ -15,6 +15,8 @@ const (
 	OpQuery  = "query"
 	OpList   = "list"
 	OpCancel = "cancel"
+	OpPolicy = "getPolicy"
+	OpUpload = "upload"
 )
 
 // ErrTooLate is matched by the error of a [Client.Cancel] that came too late:
@@ -27,7 +29,7 @@ const maxRetryAfter = 10 * time.Minute
 // Error is the failure of one call. All its texts are free of secrets and of
 // control characters and may be shown as they are.
 type Error struct {
-	// Op is one of OpCreate, OpQuery, OpList and OpCancel.
+	// Op is one of the names above.
 	Op string
 	// Sent is false only when the request provably never left: no connection
 	// to the provider was obtained.
@@ -74,8 +76,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns the cause: a context error, a network error or [ErrTooLate],
-// to be tested with errors.Is and errors.As. It is nil when the provider
+// Unwrap returns the cause: a context error, a network error, [ErrTooLate] or
+// one of an upload's ([ErrPolicy], [ErrExists], [ErrSource]), to be tested with errors.Is and errors.As. It is nil when the provider
 // answered with an ordinary error.
 func (e *Error) Unwrap() error { return e.cause }
 
@@ -85,10 +87,10 @@ func (e *Error) Class() Class { return Classify(e.Status, e.Code, e.Message) }
 // MayHaveExecuted reports whether the provider may have done what was asked.
 // After a create, true means that a paid task may exist and that the create
 // must not be repeated before the doubt is settled. False is proof: the request
-// never left, or a well-formed 4xx answer refused it. Query and list do
-// nothing, so false.
+// never left, or a well-formed 4xx answer refused it. Query, list and getPolicy
+// do nothing and an upload nothing that matters, so false.
 func (e *Error) MayHaveExecuted() bool {
-	if e.Op == OpQuery || e.Op == OpList || !e.Sent {
+	if e.Op != OpCreate && e.Op != OpCancel || !e.Sent {
 		return false
 	}
 	return !e.refused()

@@ -108,7 +108,8 @@ func everyCall(t *testing.T, c *dashscope.Client) []error {
 	_, create := c.Create(t.Context(), pair)
 	_, query := c.Query(t.Context(), goodID)
 	_, list := c.List(t.Context(), dashscope.ListRequest{})
-	errs := []error{create, query, list, c.Cancel(t.Context(), goodID)}
+	_, policy := c.GetPolicy(t.Context(), model)
+	errs := []error{create, query, list, policy, c.Cancel(t.Context(), goodID)}
 	for i, err := range errs {
 		if err == nil {
 			t.Fatalf("call %d succeeded", i)

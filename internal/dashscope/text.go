@@ -28,25 +28,29 @@ var (
 // inside a function, where fmt cannot print it.
 type scrubber struct{ mask func(string) string }
 
-// newScrubber prepares the spellings in which a key may come back.
-func newScrubber(key Secret) scrubber {
-	k := key.reveal()
+// newScrubber prepares the spellings in which secrets may come back.
+func newScrubber(secrets ...Secret) scrubber {
+	var pairs []string
+	for _, s := range secrets {
+		for _, form := range spellings(s.reveal()) {
+			pairs = append(pairs, form, masked)
+		}
+	}
+	return scrubber{mask: strings.NewReplacer(pairs...).Replace}
+}
+
+func spellings(k string) []string {
 	if k == "" {
-		return scrubber{mask: func(s string) string { return s }}
+		return nil
 	}
 	quoted, _ := json.Marshal(k) // unreachable error: a string always encodes
-	forms := []string{
+	return []string{
 		k, url.QueryEscape(k), url.PathEscape(k),
 		base64.StdEncoding.EncodeToString([]byte(k)), base64.URLEncoding.EncodeToString([]byte(k)),
 		base64.RawStdEncoding.EncodeToString([]byte(k)), base64.RawURLEncoding.EncodeToString([]byte(k)),
 		hex.EncodeToString([]byte(k)), strings.ToUpper(hex.EncodeToString([]byte(k))),
 		strings.Trim(string(quoted), `"`),
 	}
-	var pairs []string
-	for _, f := range forms {
-		pairs = append(pairs, f, masked)
-	}
-	return scrubber{mask: strings.NewReplacer(pairs...).Replace}
 }
 
 // clean returns s fit for a terminal, a log and a report: no key, no URL query
