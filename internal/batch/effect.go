@@ -59,7 +59,7 @@ const (
 	Fetched   Result = "fetched"   // fetch: Artifact
 	Forbidden Result = "forbidden" // fetch: the store refused the URL that the provider still gives
 	DiskFull  Result = "disk_full" // fetch: no room for the file; create: none for the intent, which was not made
-	Sent      Result = "sent"      // upload: Store, Address and Expires are set
+	Sent      Result = "sent"      // upload: Store, Address and Life are set
 	Changed   Result = "changed"   // upload: the file is not what was planned; Code and Message say how
 	Failed    Result = "failed"    // list, query, cancel, fetch, upload: Class and RetryAfter are set
 	Interrupt Result = "interrupt" // no effect: the operator wants to stop
@@ -93,7 +93,8 @@ type Observation struct {
 
 	Store   string
 	Address string
-	Expires time.Time // upload: when the store drops it; fetch, Forbidden: when the refused URL ends
+	Life    time.Duration // upload: how long the store keeps it, counted from the effect; zero for ever
+	Expires time.Time     // fetch, Forbidden: when the refused URL ends; zero if it does not say
 
 	Artifact *Artifact
 }

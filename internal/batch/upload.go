@@ -24,6 +24,7 @@ type supply struct {
 // supplyRun is what one run knows of an upload.
 type supplyRun struct {
 	busy  bool
+	since time.Time // when the newest upload began: the store keeps it from some moment after
 	fails int
 	next  time.Time
 	spoil *Spoil // the file is not what was planned: for all jobs that use it
@@ -75,7 +76,7 @@ func (b *Batch) upload(l *lane, now time.Time) (Step, bool) {
 		case s.next.After(now):
 			b.wakeAt(s.next)
 		case b.uploads < MaxUploads:
-			s.busy = true
+			s.busy, s.since = true, now
 			b.uploads++
 			return Step{Effect: &Effect{Op: OpUpload, Lane: l.index, Job: j.id, Source: sum}}, true
 		}
@@ -109,7 +110,11 @@ func (b *Batch) judgeUpload(o Observation, now time.Time) *Event {
 	switch o.Result {
 	case Sent:
 		s.fails = 0
-		return &Event{Kind: Uploaded, Source: o.Effect.Source, Store: o.Store, Address: o.Address, Expires: o.Expires}
+		e := &Event{Kind: Uploaded, Source: o.Effect.Source, Store: o.Store, Address: o.Address}
+		if o.Life > 0 {
+			e.Expires = s.since.Add(o.Life)
+		}
+		return e
 	case Changed:
 		s.spoil = &Spoil{Code: o.Code, Message: o.Message}
 		return nil

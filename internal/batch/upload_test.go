@@ -25,7 +25,7 @@ func localRig(t *testing.T, jobs int, change ...func(*Settings, *LaneSettings)) 
 func (r *rig) sent() Effect {
 	r.t.Helper()
 	e := r.await(OpUpload)
-	r.answer(e, Observation{Result: Sent, Address: "oss://" + e.Source, Expires: r.now.Add(48 * time.Hour)})
+	r.answer(e, Observation{Result: Sent, Address: "oss://" + e.Source, Life: 48 * time.Hour})
 	return e
 }
 
@@ -37,9 +37,9 @@ func TestUploadsComeBeforeTheCreate(t *testing.T) {
 		t.Fatalf("uploads of %s and %s", first.Source, second.Source)
 	}
 	r.noCreate(time.Minute)
-	r.answer(first, Observation{Result: Sent, Address: "oss://image", Expires: r.now.Add(48 * time.Hour)})
+	r.answer(first, Observation{Result: Sent, Address: "oss://image", Life: 48 * time.Hour})
 	r.noCreate(time.Minute)
-	r.answer(second, Observation{Result: Sent, Address: "oss://video-j0", Expires: r.now.Add(48 * time.Hour)})
+	r.answer(second, Observation{Result: Sent, Address: "oss://video-j0", Life: 48 * time.Hour})
 	e := r.await(OpCreate)
 	if e.Image != "oss://image" || e.Video != "oss://video-j0" {
 		t.Fatalf("the create sends %q and %q", e.Image, e.Video)
@@ -99,7 +99,7 @@ func TestAnUploadMustOutliveItsTask(t *testing.T) {
 		if e := r.await(OpUpload); e.Job != "j1" {
 			t.Fatalf("%+v", e)
 		} else {
-			r.answer(e, Observation{Result: Sent, Address: "oss://again-" + e.Source, Expires: r.now.Add(48 * time.Hour)})
+			r.answer(e, Observation{Result: Sent, Address: "oss://again-" + e.Source, Life: 48 * time.Hour})
 		}
 	}
 	if e := r.await(OpCreate); e.Image != "oss://again-image" || e.Video != "oss://again-video-j1" {
