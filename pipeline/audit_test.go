@@ -118,7 +118,7 @@ func TestAuditOfUnfinishedBatches(t *testing.T) {
 		})
 	}
 	t.Run("lost", func(t *testing.T) {
-		r := newRig(t, 20000, emulator.Options{}, "expired-url:1", "early-403")
+		r := newRig(t, 600, emulator.Options{}, "expired-url")
 		if report := r.run(r.plan(1, "true")); report.Totals.Lost != 1 {
 			t.Fatalf("totals %+v", report.Totals)
 		}

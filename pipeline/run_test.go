@@ -35,7 +35,7 @@ func TestFaults(t *testing.T) {
 		"wrong-content-type:30%", "late-create:30%", "bad-task-id:20%",
 		"create-429:40%", "create-429-retry-after:40%", "create-burst:20%", "create-quota:20%",
 		"query-429:40%", "query-500:40%", "query-reset:40%", "query-html:40%", "unknown-flap:40%", "status-regress:40%",
-		"failed-no-code:30%", "failed-algo:20%", "no-url:40%",
+		"failed-no-code:30%", "failed-algo:20%", "no-url:40%", "expired-url:40%",
 		"list-500:40%", "list-429:40%", "list-drift:40%", "list-duplicates", "list-unfiltered",
 		"flat-result", "list-result", "integer-duration", "http-result",
 		"cut-download:50%", "cut-download-no-length:50%", "wrong-crc:50%", "no-crc", "corrupt-body:50%", "early-403:50%",
@@ -45,7 +45,9 @@ func TestFaults(t *testing.T) {
 	for _, fault := range tests {
 		t.Run(strings.SplitN(fault, ":", 2)[0], func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, 600, emulator.Options{PageSizeMax: 7}, fault) // so that lists have pages
+			opt := emulator.Options{PageSizeMax: 7} // so that lists have pages
+			opt.SignOnQuery = fault == "expired-url:40%"
+			r := newRig(t, 600, opt, fault)
 			report := r.run(r.plan(20, "true", func(m *pipeline.Manifest) { m.Limits.Tries = 10 }))
 			r.settled(report, 20)
 		})
@@ -419,15 +421,30 @@ func TestRejectingProvider(t *testing.T) {
 	}
 }
 
-// An expired result is lost, and says so; nothing is paid anew by itself.
+// A URL that has expired is asked for anew. Where that brings the same one the
+// result is lost, and says so; nothing is paid anew by itself.
 func TestExpiredResult(t *testing.T) {
-	r := newRig(t, 20000, emulator.Options{}, "expired-url:1", "early-403")
-	report := r.run(r.plan(1, "true"))
-	if report.Totals.Lost != 1 || report.Jobs[0].Error.Code != "Lost" {
-		t.Fatalf("totals %+v", report.Totals)
+	r := newRig(t, 600, emulator.Options{}, "expired-url")
+	plan := r.plan(2, "true")
+	for range 2 {
+		report := r.run(plan)
+		if report.Totals.Lost != 2 || !report.Complete {
+			t.Fatalf("totals %+v", report.Totals)
+		}
+		if e := report.Jobs[0].Error; e.Code != "Lost" || e.Charged == nil || !*e.Charged || !strings.Contains(e.Hint, "--retry-failed") {
+			t.Errorf("error %+v", e)
+		}
+		if m := r.provider.Meter(); m.Creates != 2 || !report.Totals.BilledSeconds.Equal(decimal.RequireFromString(m.BilledSeconds)) {
+			t.Errorf("%d creates, %s s billed, the meter says %s", m.Creates, report.Totals.BilledSeconds, m.BilledSeconds)
+		}
 	}
-	if n := r.provider.Meter().Creates; n != 1 {
-		t.Errorf("%d creates", n)
+}
+
+// One expired URL loses nothing, whichever way the provider signs.
+func TestExpiredURLOnce(t *testing.T) {
+	for _, anew := range []bool{false, true} {
+		r := newRig(t, 600, emulator.Options{SignOnQuery: anew}, "expired-url:1")
+		r.settled(r.run(r.plan(2, "true")), 2)
 	}
 }
 

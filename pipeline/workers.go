@@ -248,6 +248,7 @@ func (w *workers) fetch(ctx context.Context, on disk.Disk, e batch.Effect) batch
 	case errors.Is(err, fetch.ErrForbidden):
 		w.drop(e.Task)
 		o.Result = batch.Forbidden
+		o.Expires, _ = fetch.Expires(address) // zero if it does not say
 	case errors.Is(err, fetch.ErrDisk):
 		o.Result = batch.DiskFull
 	}

@@ -53,6 +53,7 @@ func (o *emulatorOptions) flags(cmd *cobra.Command) {
 	f.DurationVar(&o.Timeout, "timeout", 0, "run time after which a task fails, before --speed (default 3h)")
 	f.DurationVar(&o.TaskLife, "task-life", 0, "how long an id is known (default 24h)")
 	f.DurationVar(&o.URLLife, "url-life", 0, "how long a result can be fetched (default 24h)")
+	f.BoolVar(&o.SignOnQuery, "sign-on-query", false, "sign a result's URL anew at each query, instead of once when its task ends")
 	f.BoolVar(&o.LifeFromEnd, "life-from-end", false, "count the life of an id from the end of its task")
 	f.IntVar(&o.CreatesPerSecond, "creates-per-second", 0, "limit on creates; below 0 none (default 5)")
 	f.IntVar(&o.QueriesPerSecond, "queries-per-second", 0, "limit on queries, lists and cancels together; below 0 none (default 20)")

@@ -57,7 +57,7 @@ const (
 	Canceled  Result = "canceled"  // cancel: confirmed
 	TooLate   Result = "too_late"  // cancel: no longer PENDING
 	Fetched   Result = "fetched"   // fetch: Artifact
-	Forbidden Result = "forbidden" // fetch: the store refused the URL that the provider still gives
+	Forbidden Result = "forbidden" // fetch: the store refused the URL, or Code is CodeUnknownTask: there is none
 	DiskFull  Result = "disk_full" // fetch: no room for the file; create: none for the intent, which was not made
 	Sent      Result = "sent"      // upload: Store, Address and Life are set
 	Changed   Result = "changed"   // upload: the file is not what was planned; Code and Message say how

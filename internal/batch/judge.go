@@ -255,9 +255,8 @@ func (b *Batch) judgeCancel(j *job, o Observation, now time.Time) {
 	}
 }
 
-// judgeFetch takes in the end of a download. A refusal by the store is final
-// only when the URL's own time is over and a URL asked for anew ends no later;
-// until then it is asked again.
+// judgeFetch takes in the end of a download. A refusal is final only when the
+// provider's own word proves that the result is gone.
 func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 	a, f := j.attempt(), &j.fetch
 	e := &Event{Job: j.id, Attempt: a.N, Task: a.Task}
@@ -267,12 +266,7 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 		e.Kind, e.Artifact = Stored, o.Artifact
 		return e
 	case Forbidden:
-		if o.Code == CodeUnknownTask && f.fails >= unknownTries && !now.After(a.End.Expires) {
-			b.doubtKey(a)
-		}
-		until := later(a.End.Expires, f.until)
-		f.until = later(until, o.Expires)
-		if now.After(until) && !f.until.After(until) && f.fails > 0 { // the second refusal was of a URL asked for anew
+		if b.gone(j, o, now) {
 			e.Kind, e.By = Lost, byForbidden
 			return e
 		}
@@ -285,4 +279,31 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 	f.fails++
 	f.next = now.Add(backoff(f.fails, o.RetryAfter))
 	return nil
+}
+
+// gone reports whether a refused download proves that the result is gone. The URL
+// that was refused is asked for anew: whether that buys more time is not
+// documented, so it is gone only if the new one ends no later and that is over
+// too. A task that the provider does not know has no URL; that is investigated as
+// UNKNOWN is while a task runs.
+func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
+	a, f := j.attempt(), &j.fetch
+	if o.Code == CodeUnknownTask {
+		if f.unknowns++; f.unknowns < unknownTries {
+			return false
+		}
+		over := now.After(a.End.Expires) && now.Sub(a.At) > b.laneOf(j).TaskLife
+		if !over {
+			b.doubtKey(a)
+		}
+		return over
+	}
+	f.unknowns = 0
+	expires := o.Expires
+	if expires.IsZero() {
+		expires = a.End.Expires // the URL does not say
+	}
+	again := !f.refused.IsZero() && !expires.After(f.refused)
+	f.refused = expires
+	return again && now.After(expires)
 }

@@ -298,6 +298,32 @@ func TestForbiddenThenGiven(t *testing.T) {
 	r.wantState("j0", StateDone)
 }
 
+// UNKNOWN in place of a URL is investigated as it is of a task that runs: only
+// past the life of the id, and more than once, does it mean that the result is gone.
+func TestUnknownResult(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.look(StatusSucceeded, func(o *Observation) { o.Times.Expires = r.now.Add(-time.Second) })
+	refuse := func(o Observation) {
+		o.Result = Forbidden
+		r.answer(r.await(OpFetch), o)
+	}
+	unknown := Observation{Code: CodeUnknownTask}
+	refuse(Observation{})
+	for range 2 * unknownTries {
+		refuse(unknown)
+		r.wantState("j0", StateFetching)
+	}
+	refuse(Observation{Expires: r.now.Add(time.Minute)}) // the provider knows it after all
+	r.now = r.now.Add(24 * time.Hour)
+	for range unknownTries {
+		r.wantState("j0", StateFetching)
+		refuse(unknown)
+	}
+	r.wantState("j0", StateLost)
+}
+
 func TestEarliestExpiryIsFetchedFirst(t *testing.T) {
 	r := newRig(t, 3, func(s *Settings, l *LaneSettings) { s.Fetches, l.Running = 1, 3 })
 	r.baseline()

@@ -32,10 +32,11 @@ type watch struct {
 
 // fetch is what is known of one download.
 type fetch struct {
-	busy  bool
-	next  time.Time
-	fails int
-	until time.Time // when the newest URL that was refused ends
+	busy     bool
+	next     time.Time
+	fails    int
+	refused  time.Time // when the newest URL that was refused ends; zero: none
+	unknowns int       // UNKNOWN in place of a URL, in a row
 }
 
 // paceUnit is the unit of learned ratios.

@@ -106,7 +106,6 @@ var catalogue = []FaultName{
 	{"failed-output", "task: FAILED DataInspectionFailed", atTask},
 	{"hostile-message", "task: FAILED with terminal escapes in its message", atTask},
 	{"integer-duration", "task: billed a whole number of seconds, written without decimal point", atTask},
-	{"expired-url", "task: the result's URL has expired when the task ends", atTask},
 
 	{"query-429", "query: 429 Throttling.RateQuota", atQuery},
 	{"query-500", "query: 500", atQuery},
@@ -115,6 +114,7 @@ var catalogue = []FaultName{
 	{"unknown-flap", "query: UNKNOWN for this once", atQuery},
 	{"status-regress", "query: a status the task had before", atQuery},
 	{"no-url", "query of a SUCCEEDED task: no URL", atSuccess},
+	{"expired-url", "query of a SUCCEEDED task: a URL that has expired", atSuccess},
 	{"flat-result", "query of a SUCCEEDED task: output.video_url instead of output.results", atSuccess},
 	{"list-result", "query of a SUCCEEDED task: results is an array", atSuccess},
 	{"missing-usage", "query of a SUCCEEDED task: no usage", atSuccess},

@@ -239,12 +239,6 @@ var taskChecks = map[string]check{
 			t.Errorf("billed %s, want what was printed", m.BilledSeconds)
 		}
 	},
-	"expired-url": func(t *testing.T, r *rig) {
-		got := r.call("GET", r.result(r.create()), "")
-		if got.status != 403 || !strings.Contains(got.body, "Request has expired.") {
-			t.Errorf("got %d %s", got.status, got.body)
-		}
-	},
 }
 
 // asked checks the first query of a finished task against literal JSON, and that the second is
@@ -289,7 +283,17 @@ var queryChecks = map[string]check{
 			t.Errorf("asked again: %s", got)
 		}
 	},
-	"no-url":         asked(`},"usage":{"video_duration":5.2,"video_ratio":"standard"}}`),
+	"no-url": asked(`},"usage":{"video_duration":5.2,"video_ratio":"standard"}}`),
+	"expired-url": func(t *testing.T, r *rig) {
+		id := r.create()
+		got := r.call("GET", r.result(id), "")
+		if got.status != 403 || !strings.Contains(got.body, "Request has expired.") {
+			t.Errorf("got %d %s", got.status, got.body)
+		}
+		if got := r.call("GET", r.result(id), ""); got.status != 200 {
+			t.Errorf("asked again: %d %s", got.status, got.body)
+		}
+	},
 	"flat-result":    asked(`,"video_url":"*"},"usage":{"video_duration":5.2,"video_ratio":"standard"}}`),
 	"list-result":    asked(`,"results":[{"video_url":"*"}]},"usage":{"video_duration":5.2,"video_ratio":"standard"}}`),
 	"missing-usage":  asked(`,"results":{"video_url":"*"}}}`),

@@ -147,7 +147,7 @@ func (c *call) spoilQuery(h hits) bool {
 
 // fateOf turns the faults that struck a task into what will become of it.
 func fateOf(h hits) fate {
-	f := fate{wholeSeconds: h.has("integer-duration"), expired: h.has("expired-url")}
+	f := fate{wholeSeconds: h.has("integer-duration")}
 	for _, name := range h {
 		switch name {
 		case "failed-no-code":

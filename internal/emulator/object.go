@@ -63,9 +63,9 @@ func (c *call) result() {
 }
 
 // signedQuery is the query string of a task's result URL, in OSS V1 form.
-func (s *Server) signedQuery(t *task) string {
+func (s *Server) signedQuery(t *task, expires time.Time) string {
 	q := url.Values{}
-	q.Set("Expires", strconv.FormatInt(t.expires.Unix(), 10))
+	q.Set("Expires", strconv.FormatInt(expires.Unix(), 10))
 	q.Set("OSSAccessKeyId", accessKey)
 	q.Set("Signature", s.sign(http.MethodGet, "", "", q.Get("Expires"), t.path))
 	return q.Encode()

@@ -127,6 +127,35 @@ func TestResultURL(t *testing.T) {
 	})
 }
 
+// By the other reading of the documents each query signs anew, for as long as the id lives.
+func TestResultSignedOnQuery(t *testing.T) {
+	virtually(t, emulator.Options{SignOnQuery: true, URLLife: 10 * time.Hour}, func(t *testing.T, r *rig) {
+		forgotten := time.Now().Add(24 * time.Hour)
+		id := r.create()
+		first, asked := r.result(id), time.Now()
+		for _, tt := range []struct{ wait, lives time.Duration }{{0, 10 * time.Hour}, {time.Hour, 10 * time.Hour}, {20 * time.Hour, 0}} {
+			time.Sleep(tt.wait)
+			u, err := url.Parse(r.result(id))
+			if err != nil {
+				t.Fatal(err)
+			}
+			end := time.Now().Add(tt.lives)
+			if tt.lives == 0 {
+				end = forgotten
+			}
+			if got := u.Query().Get("Expires"); got != fmt.Sprint(end.Unix()) {
+				t.Errorf("asked %v later: Expires=%s, want %d", time.Since(asked), got, end.Unix())
+			}
+			if got := r.call("GET", u.String(), ""); got.status != 200 {
+				t.Errorf("asked %v later: %d %s", time.Since(asked), got.status, got.body)
+			}
+		}
+		if got := r.call("GET", first, ""); got.status != 403 {
+			t.Errorf("the first URL: %d", got.status)
+		}
+	})
+}
+
 func TestResultRefusals(t *testing.T) {
 	virtually(t, emulator.Options{}, func(t *testing.T, r *rig) {
 		at := r.result(r.create())

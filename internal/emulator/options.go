@@ -45,6 +45,12 @@ type Options struct {
 	// documents say both.
 	LifeFromEnd bool
 
+	// SignOnQuery signs the URL of a result anew at each query, for URLLife from then or until the
+	// id is forgotten, whichever ends first. Otherwise it is signed once, when the task ends, and
+	// asking again buys no more time. Which of the two the provider does is not documented; two
+	// published samples speak for once.
+	SignOnQuery bool
+
 	// ListLag is how long a new task is missing from lists. Default 0.
 	ListLag time.Duration
 

@@ -85,13 +85,13 @@ func (c *call) describe(id string, t *task, hits hits) queried {
 	return answer
 }
 
-// signedURL is where the result can be fetched: on the host and scheme the request came to, with
-// the signature that was fixed when the task ended.
+// signedURL is where the result can be fetched: on the host and scheme the request came to. Signing
+// again with the same Expires gives the same URL.
 func (c *call) signedURL(t *task, hits hits) string {
 	scheme := "http"
 	if c.r.TLS != nil && !hits.has("http-result") {
 		scheme = "https"
 	}
-	u := url.URL{Scheme: scheme, Host: c.r.Host, Path: t.path, RawQuery: c.signedQuery(t)}
+	u := url.URL{Scheme: scheme, Host: c.r.Host, Path: t.path, RawQuery: c.signedQuery(t, t.urlExpires(c.at, &c.opt, hits.has("expired-url")))}
 	return u.String()
 }

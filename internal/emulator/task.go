@@ -37,10 +37,9 @@ type task struct {
 	billed  time.Duration // of a SUCCEEDED task, in whole milliseconds
 
 	path     string // of the result, fixed with the id
-	expires  time.Time
-	edition  int  // of the stored object; a fault stores it again
-	coverage span // bytes of the result that were sent undamaged
-	fetched  bool // all of them, at least once
+	edition  int    // of the stored object; a fault stores it again
+	coverage span   // bytes of the result that were sent undamaged
+	fetched  bool   // all of them, at least once
 }
 
 // An order is what a create asks for.
@@ -62,7 +61,6 @@ type fate struct {
 	quick         bool // fails like a bad input, within seconds
 	code, message string
 	wholeSeconds  bool // the bill is a whole number
-	expired       bool // the result cannot be fetched from the start
 }
 
 // rejectTime is how long a task with a bad input runs: rejections end within seconds.
@@ -96,7 +94,7 @@ func (t *task) finish(end time.Time, opt *Options) {
 		t.fail("InternalError.Timeout", "An internal timeout error has occured during execution, "+
 			"please try again later or contact service support.")
 	default:
-		t.succeed(opt)
+		t.succeed()
 	}
 }
 
@@ -104,29 +102,48 @@ func (t *task) fail(code, message string) {
 	t.status, t.code, t.message = statusFailed, code, message
 }
 
-// succeed bills the task and signs its result's life, once: asking again buys no more time.
-func (t *task) succeed(opt *Options) {
+// succeed bills the task.
+func (t *task) succeed() {
 	t.status = statusSucceeded
 	t.billed = t.verdict.length.Round(time.Millisecond)
 	if t.fate.wholeSeconds {
 		t.billed = max(t.billed.Round(time.Second), time.Second)
 	}
-	t.expires = t.done.Add(opt.URLLife).Truncate(time.Second)
-	if t.fate.expired {
-		t.expires = t.done.Add(-time.Second).Truncate(time.Second)
-	}
 }
 
 // known says whether the id still means something at now.
 func (t *task) known(now time.Time, opt *Options) bool {
-	from := t.submitted
-	if opt.LifeFromEnd {
-		if t.done.IsZero() {
-			return true
-		}
-		from = t.done
+	if opt.LifeFromEnd && t.done.IsZero() {
+		return true
 	}
-	return now.Before(from.Add(opt.TaskLife))
+	return now.Before(t.forgotten(opt))
+}
+
+// forgotten is when the id stops to mean anything; with LifeFromEnd, of a task that ended.
+func (t *task) forgotten(opt *Options) time.Time {
+	if opt.LifeFromEnd {
+		return t.done.Add(opt.TaskLife)
+	}
+	return t.submitted.Add(opt.TaskLife)
+}
+
+// urlExpires is the end of the life of the URL that a query at now is given, or of one that expired
+// before. A URL that is signed once has the same end at every query.
+func (t *task) urlExpires(now time.Time, opt *Options, expired bool) time.Time {
+	const late = -time.Second
+	switch {
+	case !opt.SignOnQuery && expired:
+		return t.done.Add(late)
+	case !opt.SignOnQuery:
+		return t.done.Add(opt.URLLife)
+	case expired:
+		return now.Add(late)
+	}
+	end := now.Add(opt.URLLife)
+	if forgotten := t.forgotten(opt); end.After(forgotten) {
+		end = forgotten
+	}
+	return end
 }
 
 // usage is the bill as a query prints it: seconds, with a decimal point unless a fault takes it.
