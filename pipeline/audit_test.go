@@ -189,7 +189,7 @@ func TestAuditNamesTheChange(t *testing.T) {
 		{"no report", func() { remove(t, r.folder(), "report.json") }, "report.json", "missing"},
 		{"no JSON", func() { write(t, r.folder(), "report.json", "{") }, "report.json", "not a report"},
 		{"a cell of the table", func() {
-			write(t, r.folder(), "report.csv", strings.Replace(clean["report.csv"], ",0.384,", ",0.38,", 1))
+			write(t, r.folder(), "report.csv", strings.Replace(clean["report.csv"], `,"0.384",`, `,"0.38",`, 1))
 		}, "report.csv: line 2, estimated", "0.38"},
 		{"a row of the table", func() {
 			write(t, r.folder(), "report.csv", clean["report.csv"][:strings.LastIndex(strings.TrimSpace(clean["report.csv"]), "\n")+1])

@@ -1,19 +1,11 @@
 package pipeline
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
-	"time"
-
-	"github.com/shopspring/decimal"
 
 	"github.com/wanbatch/wanbatch/internal/batch"
 )
@@ -91,97 +83,6 @@ func (r *Report) JSON(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(r)
-}
-
-// CSV writes one row per job under the names of the JSON form, nested ones with
-// a dot, and a column for each label. Cells that a spreadsheet would take for a
-// formula are prefixed by an apostrophe.
-func (r *Report) CSV(w io.Writer) error {
-	labels := r.labelNames()
-	out := csv.NewWriter(w)
-	header := []string{"batch", "currency", "id", "key", "state", "mode", "lane", "image", "video",
-		"task_id", "request_id", "submitted_at", "scheduled_at", "ended_at", "stored_at", "queue_seconds", "run_seconds",
-		"usage.video_duration", "usage.video_ratio", "unit_price", "estimated", "billed",
-		"file.path", "file.bytes", "file.sha256", "file.duration", "attempts",
-		"error.code", "error.message", "error.hint", "error.charged"}
-	for _, name := range labels {
-		header = append(header, "label:"+name)
-	}
-	rows := [][]string{header}
-	for _, j := range r.Jobs {
-		rows = append(rows, append([]string{r.Batch, r.Currency}, j.cells(labels)...))
-	}
-	for _, row := range rows {
-		for i, cell := range row {
-			row[i] = inert(cell)
-		}
-		if err := out.Write(row); err != nil {
-			return err
-		}
-	}
-	out.Flush()
-	return out.Error()
-}
-
-func (r *Report) labelNames() []string {
-	return slices.Sorted(maps.Keys(r.Totals.ByLabel))
-}
-
-func (r Result) cells(labels []string) []string {
-	usage, file, failure := []string{"", ""}, []string{"", "", "", ""}, []string{"", "", "", ""}
-	if r.Usage != nil {
-		usage = []string{r.Usage.VideoDuration.String(), r.Usage.VideoRatio}
-	}
-	if r.File != nil {
-		file = []string{r.File.Path, strconv.FormatInt(r.File.Bytes, 10), r.File.SHA256, r.File.Duration.String()}
-	}
-	if e := r.Error; e != nil {
-		failure = []string{e.Code, e.Message, e.Hint, ""}
-		if e.Charged != nil {
-			failure[3] = strconv.FormatBool(*e.Charged)
-		}
-	}
-	row := []string{r.ID, r.Key, r.State, r.Mode, r.Lane, r.Image, r.Video, text(r.TaskID), text(r.RequestID),
-		stamp(r.SubmittedAt), stamp(r.ScheduledAt), stamp(r.EndedAt), stamp(r.StoredAt), amount(r.QueueSeconds), amount(r.RunSeconds)}
-	row = append(row, usage...)
-	row = append(row, r.UnitPrice.String(), r.Estimated.String(), amount(r.Billed))
-	row = append(row, file...)
-	row = append(row, strconv.Itoa(len(r.Attempts)))
-	row = append(row, failure...)
-	for _, name := range labels {
-		row = append(row, r.Labels[name])
-	}
-	return row
-}
-
-// inert keeps a spreadsheet from running a cell. Numbers are never negative
-// here, so no honest number begins like a formula.
-func inert(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-func stamp(t *time.Time) string {
-	if t == nil {
-		return ""
-	}
-	return t.Format(time.RFC3339Nano)
-}
-
-func amount(d decimal.NullDecimal) string {
-	if !d.Valid {
-		return ""
-	}
-	return d.Decimal.String()
 }
 
 // FolderOf returns the batch folder of a manifest: output joined with its name.
