@@ -9,6 +9,8 @@ import (
 	"github.com/shopspring/decimal"
 )
 
+var unitPrice = money("0.1")
+
 // provider is a model of the service with a meter of its own. It knows what is
 // true; the batch only knows what it is told.
 type provider struct {
@@ -30,6 +32,7 @@ type provider struct {
 	live      map[string]int // our live tasks, by job
 	paid      map[string]int // our succeeded tasks, by job
 	cost      decimal.Decimal
+	meter     int    // moves whenever cost does
 	missed    string // the row that the last complete list left out
 	flaps     map[string]int
 	violation string
@@ -108,7 +111,8 @@ func (p *provider) leave(t *simTask) {
 	p.live[t.job]--
 	if t.status == StatusSucceeded {
 		p.paid[t.job]++
-		p.cost = p.cost.Add(t.usage.Mul(money("0.1")))
+		p.cost = p.cost.Add(t.usage.Mul(unitPrice))
+		p.meter++
 	}
 }
 
@@ -137,13 +141,20 @@ func (p *provider) create(job, key string, lag time.Duration) *simTask {
 // full reports whether a provider in reject mode takes no more.
 func (p *provider) full() bool { return p.reject && len(p.running)+len(p.pending) >= p.slots }
 
-// expired reports whether the provider has forgotten a task.
-func (p *provider) expired(t *simTask) bool {
-	if !p.fromEnd {
-		return p.now.Sub(t.made) > p.life
+// dies is when the provider forgets a task; a task that did not end may live for
+// ever.
+func (p *provider) dies(t *simTask) time.Time {
+	switch {
+	case !p.fromEnd:
+		return t.made.Add(p.life)
+	case t.ended.IsZero():
+		return distant
 	}
-	return !t.ended.IsZero() && p.now.Sub(t.ended) > p.life
+	return t.ended.Add(p.life)
 }
+
+// expired reports whether the provider has forgotten a task.
+func (p *provider) expired(t *simTask) bool { return p.now.After(p.dies(t)) }
 
 // holds reports whether the provider still works on a task or gives its result.
 func (p *provider) holds(id string) bool {

@@ -11,7 +11,7 @@ import (
 // after a while, or not, and brings the answer back, or not.
 
 func (s *sim) start(e Effect) error {
-	s.tell("  -> %s %s %s", e.Op, e.Job, e.Task)
+	s.tell("  ->", 0, string(e.Op), e.Job, e.Task)
 	if err := s.mayStart(e); err != nil {
 		return err
 	}
@@ -46,6 +46,9 @@ func (s *sim) mayStart(e Effect) error {
 	if e.Op == OpList && s.open != "" && s.b.lanes[0].open.state == StateSubmitting {
 		s.hit("list: asked while a create is open")
 	}
+	if e.Op == OpList && s.b.lanes[0].looksByList() {
+		s.hit("looks by list")
+	}
 	if s.now.Sub(s.minute) >= time.Minute {
 		s.minute, s.inMinute = s.now, 0
 	}
@@ -62,7 +65,7 @@ func (s *sim) answer(e Effect, o Observation) {
 	}
 	delete(s.busy, key)
 	o.Effect = e
-	s.tell("  <- %s %s %s %s %s", e.Op, e.Task, o.Result, o.Status, o.Class)
+	s.tell("  <-", len(o.Rows), string(e.Op), e.Task, string(o.Result), string(o.Status)+string(o.Class))
 	s.b.Observe(o)
 	if s.chance(20) {
 		s.b.Observe(o) // some transports say everything twice
@@ -123,7 +126,7 @@ func (s *sim) serve(e Effect) Observation {
 	if s.p.slots > 1 && len(s.p.running) > 1 {
 		s.hit("several running")
 	}
-	if s.fault(s.mix.fail, "") {
+	if s.fault(s.mix.fail, "task: fails") {
 		t.fails, t.class = true, []Class{ClassRetry, ClassInput, "", ClassThrottle}[s.rnd.IntN(4)]
 	}
 	t.withoutUsage = s.fault(s.mix.noUsage, "task: no usage")
@@ -182,17 +185,17 @@ func (s *sim) askQuery(e Effect) Observation {
 }
 
 func (s *sim) askCancel(e Effect) Observation {
-	if s.mix.cancelFail && s.fault(200, "cancel: failed") {
+	if s.mix.cancelFail && s.fault(350, "cancel: failed") {
 		return Observation{Result: Failed, Class: ClassRetry}
 	}
-	if s.mix.cancelFail && s.fault(200, "cancel: just started") {
+	if s.mix.cancelFail && s.fault(350, "cancel: just started") {
 		s.p.startNow(s.p.byID[e.Task])
 	}
 	result := s.p.cancel(e.Task)
 	if result == TooLate {
 		s.hit("cancel: too late")
 	}
-	if s.mix.cancelFail && s.fault(200, "cancel: reply lost") {
+	if s.mix.cancelFail && s.fault(350, "cancel: reply lost") {
 		return Observation{Result: Failed, Class: ClassRetry}
 	}
 	return Observation{Result: result}

@@ -21,7 +21,7 @@ type figures struct {
 func honest(seed uint64, jobs, running, ahead int) (f figures, err error) {
 	s := newSim(seed)
 	s.rnd = rand.New(rand.NewPCG(seed, 7))
-	s.mix, s.calmAt, s.jobs, s.alone = mix{}, epoch, jobs, true
+	s.mix, s.calmAt, s.jobs, s.alone, s.honest, s.store = mix{}, epoch, jobs, true, false, nil
 	s.set, s.lane = testSettings(), testLane()
 	s.set.Fetches, s.set.Backlog = 4, 8
 	s.lane.Running, s.lane.Ahead = running, ahead
