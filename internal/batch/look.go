@@ -96,7 +96,11 @@ func (l *lane) learn(j *job, end End) {
 // watchNew takes up a task that was just created or adopted.
 func (l *lane) watchNew(j *job, at time.Time) {
 	j.watch = watch{}
-	l.live = append(l.live, j)
+	i := len(l.live)
+	for i > 0 && l.live[i-1].attempt().At.After(j.attempt().At) {
+		i-- // a person may adopt a task that is older than others
+	}
+	l.live = slices.Insert(l.live, i, j)
 	l.promote(at)
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/big"
 	"testing"
+	"time"
 
 	"github.com/shopspring/decimal"
 )
@@ -49,4 +50,28 @@ func TestRetryFailedLeavesQuarantines(t *testing.T) {
 	if len(events) != 1 || events[0].Job != "j1" {
 		t.Fatalf("retries %v, want j1 alone", events)
 	}
+}
+
+// A task that a person adopts is older than those submitted since: it may have
+// ended long ago, and is looked at though the slot is another's.
+func TestAdoptedByHandIsLookedAt(t *testing.T) {
+	r := newRig(t, 2)
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.list(Row{Task: "a"})
+	r.list(Row{Task: "a"})
+	r.wantState("j0", StateQuarantined)
+	r.submit()
+	e, err := r.b.Resolve("j0", Adopted, "a", r.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.apply(e)
+	r.crash(time.Minute)
+	for end := r.now.Add(10 * time.Minute); r.now.Before(end); {
+		if e := r.look(StatusPending); e.Task == "a" {
+			return
+		}
+	}
+	t.Fatal("not looked at in ten minutes")
 }

@@ -189,7 +189,7 @@ var (
 		"crash: before the record", "crash: in the middle of the record", "crash: between intent and create", "crash: after the effect",
 		"stop: interrupted", "cancel: just started", "cancel: reply lost", "cancel: failed",
 		"fetch: forbidden early", "fetch: failed", "fetch: disk full",
-		"outage", "full disk", "account in arrears", "key refused", "slots fall", "jam", "run: long pause",
+		"outage", "full disk", "account in arrears", "setting refused", "key refused", "slots fall", "jam", "run: long pause",
 	}
 	rareNames = []string{
 		"absent", "adopted", "quarantined: " + byShared, "quarantined: " + byAge, "quarantined: " + byKeyless,

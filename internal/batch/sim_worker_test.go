@@ -109,6 +109,8 @@ func (s *sim) serve(e Effect) Observation {
 		return refuse(ClassRetry) // no connection
 	case s.now.Before(s.broke):
 		return refuse(ClassAccount)
+	case s.now.Before(s.misfit):
+		return refuse(ClassConfig)
 	case s.p.full():
 		s.hit("refused: over the slots")
 		return refuse(ClassThrottle)

@@ -11,7 +11,7 @@ import (
 // mix is what can go wrong in one seed, each in permille of its occasions.
 type mix struct {
 	lostRequest, lostReply, late, refuse, input, config, quota int
-	account, key                                               bool
+	account, key, setup                                        bool
 	lag, drift, incomplete, lookFail, flap, backwards          int
 	fail, noUsage, overrun                                     int
 	forbidden, fetchFail, diskFull                             int
@@ -38,6 +38,7 @@ type sim struct {
 	outage  time.Time // the service is out until then
 	keyDead time.Time
 	broke   time.Time // the account may not create until then
+	misfit  time.Time // the provider refuses a setting until then
 	diskAt  time.Time // the disk is full until then
 	honest  bool      // nothing goes wrong at all, and nobody else is there
 	alone   bool      // no strangers, and downloads take no time
@@ -116,7 +117,7 @@ func (s *sim) chooseFaults(flip func(int) bool) {
 	s.mix = mix{lostRequest: on(80), lostReply: on(80), late: on(60), refuse: on(150), input: on(60), quota: on(40),
 		lag: on(1000), drift: on(300), incomplete: on(200), lookFail: on(200), flap: on(100), backwards: on(100),
 		fail: on(150), noUsage: on(150), forbidden: on(200), fetchFail: on(200), diskFull: on(6),
-		crash: on(15), outage: on(4), interrupt: on(3), account: flip(10), key: flip(20), cancelFail: flip(2), slotsFall: flip(6), jam: flip(12)}
+		crash: on(15), outage: on(4), interrupt: on(3), account: flip(10), key: flip(20), setup: flip(20), cancelFail: flip(2), slotsFall: flip(6), jam: flip(12)}
 	if s.jobs > 40 { // as many processes as in a smaller world, each of them longer
 		s.mix.crash, s.mix.interrupt = (s.mix.crash*40+s.jobs-1)/s.jobs, (s.mix.interrupt*40+s.jobs-1)/s.jobs
 	}
@@ -260,7 +261,7 @@ func (s *sim) weather() {
 		if end.After(s.calmAt) {
 			*end = s.calmAt
 		}
-		if end != &s.broke {
+		if end != &s.broke && end != &s.misfit {
 			s.hinder(s.now, *end)
 		}
 	}
@@ -273,5 +274,6 @@ func (s *sim) weather() {
 	begin(&s.outage, s.mix.outage, "outage", 4*time.Hour)
 	begin(&s.diskAt, s.mix.diskFull, "full disk", 15*time.Minute)
 	begin(&s.broke, odds(s.mix.account, 4), "account in arrears", time.Hour)
+	begin(&s.misfit, odds(s.mix.setup, 4), "setting refused", time.Hour)
 	begin(&s.keyDead, odds(s.mix.key, 2), "key refused", time.Hour)
 }
