@@ -17,6 +17,7 @@ type supply struct {
 	store   string
 	address string // "" until uploaded
 	expires time.Time
+	slept   time.Duration // Batch.slept when it began
 
 	supplyRun
 }
@@ -24,7 +25,8 @@ type supply struct {
 // supplyRun is what one run knows of an upload.
 type supplyRun struct {
 	busy  bool
-	since time.Time // when the newest upload began: the store keeps it from some moment after
+	since time.Time     // when the newest upload began: the store keeps it from some moment after
+	awake time.Duration // Batch.slept then
 	fails int
 	next  time.Time
 	spoil *Spoil // the file is not what was planned: for all jobs that use it
@@ -54,7 +56,7 @@ func (b *Batch) supply(sum string) *supply {
 // store of this run, and stays there as long as the task may wait to be run.
 func (b *Batch) ready(s *supply, l *lane, now time.Time) bool {
 	return s.address != "" && s.store == b.settings.Store &&
-		(s.expires.IsZero() || s.expires.Sub(now)-b.slept > l.TaskLife)
+		(s.expires.IsZero() || s.expires.Sub(now)-(b.slept-s.slept) > l.TaskLife)
 }
 
 // upload starts an upload that the next job needs, or records that its file is
@@ -76,7 +78,7 @@ func (b *Batch) upload(l *lane, now time.Time) (Step, bool) {
 		case s.next.After(now):
 			b.wakeAt(s.next)
 		case b.uploads < MaxUploads:
-			s.busy, s.since = true, now
+			s.busy, s.since, s.awake = true, now, b.slept
 			b.uploads++
 			return Step{Effect: &Effect{Op: OpUpload, Lane: l.index, Job: j.id, Source: sum}}, true
 		}
@@ -130,7 +132,7 @@ func (b *Batch) judgeUpload(o Observation, now time.Time) *Event {
 // applyUploaded folds where a content lies.
 func (b *Batch) applyUploaded(e Event) {
 	s := b.supply(e.Source)
-	s.store, s.address, s.expires = e.Store, e.Address, e.Expires
+	s.store, s.address, s.expires, s.slept = e.Store, e.Address, e.Expires, s.awake
 }
 
 // distrust drops what is known of a job's uploads: a task that used them failed,

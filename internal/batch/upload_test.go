@@ -120,6 +120,33 @@ func TestASleepingMachineAgesUploads(t *testing.T) {
 	t.Fatal("an upload that ends within the life of a task was used")
 }
 
+// What was uploaded after the sleep is as young as it looks; else it would be
+// uploaded for ever.
+func TestASleepAgesOnlyUploadsBeforeIt(t *testing.T) {
+	r := localRig(t, 1)
+	r.b.Slept(100 * 365 * 24 * time.Hour) // a wall clock that was behind the journal
+	r.baseline()
+	r.sent()
+	r.sent()
+	if e := r.await(OpCreate); e.Image != "oss://image" {
+		t.Fatalf("%+v", e)
+	}
+}
+
+func TestASleepInTheMiddleOfAnUploadAgesIt(t *testing.T) {
+	r := localRig(t, 1)
+	r.baseline()
+	e := r.await(OpUpload)
+	r.b.Slept(30 * time.Hour)
+	r.answer(e, Observation{Result: Sent, Address: "oss://image", Life: 48 * time.Hour})
+	for range 2 {
+		if again := r.await(OpUpload); again.Source == e.Source {
+			return
+		}
+	}
+	t.Fatal("an upload that ends within the life of a task was used")
+}
+
 func TestUploadsOutliveTheProcess(t *testing.T) {
 	r := localRig(t, 1)
 	r.baseline()
