@@ -159,6 +159,9 @@ func (p *program) compare(plan *pipeline.Plan, r *pipeline.Report, meter emulato
 	p.out.labeled("took", fmt.Sprintf("%s here, at speed %g", short(took), speed))
 	p.out.labeled("meter", fmt.Sprintf("%s made, at most %d live per pair, %s s billed, %s over a limit, %s never fetched",
 		count(meter.Creates, "task"), meter.MaxLivePerPair, trimmed(meter.BilledSeconds), count(over, "call"), count(meter.NeverFetched, "result")))
+	if u := meter.Uploads; u.Files > 0 {
+		p.out.labeled("uploads", fmt.Sprintf("%s of %s, %.1f MB", count(u.Files, "upload"), count(len(u.Contents), "file"), float64(u.Bytes)/1e6))
+	}
 }
 
 // trimmed writes a decimal without trailing zeros.
@@ -171,20 +174,15 @@ func trimmed(text string) string {
 }
 
 // paidTwice is what the emulator's meter says about the one promise that matters
-// most. Pairs that the manifest lists twice are wanted twice.
+// most. Pairs that the manifest lists twice, by content, are wanted twice.
 func paidTwice(plan *pipeline.Plan, meter emulator.Meter) error {
-	type pair struct {
-		mode         pipeline.Mode
-		image, video string
-	}
-	wanted, most := map[pair]int{}, 1
+	wanted, most := map[string]int{}, 1
 	for job, err := range plan.Jobs() {
 		if err != nil {
 			return err
 		}
-		k := pair{job.Mode, job.Image, job.Video}
-		wanted[k]++
-		most = max(most, wanted[k])
+		wanted[job.Key]++
+		most = max(most, wanted[job.Key])
 	}
 	if meter.MaxLivePerPair <= most {
 		return nil

@@ -330,8 +330,9 @@ func TestMeterIsServed(t *testing.T) {
 			"tasks":[{"id":"`+id+`","model":"wan2.2-animate-move","mode":"wan-std","image_url":"`+r.image+`",
 			"video_url":"`+r.video+`","status":"SUCCEEDED","billed_seconds":"5.2","foreign":false,"fetched":false}],
 			"max_live_per_pair":1,"billed_seconds":"5.2",
-			"requests":{"create":1,"query":25,"list":1,"cancel":0,"result":0},
-			"over_limit":{"create":0,"query":0,"list":0,"cancel":0,"running":0},
+			"requests":{"create":1,"query":25,"list":1,"cancel":0,"result":0,"policy":0,"upload":0},
+			"over_limit":{"create":0,"query":0,"list":0,"cancel":0,"policy":0,"running":0},
+			"uploads":{"files":0,"bytes":0,"contents":{}},
 			"never_fetched":1,"max_running":1,"idempotency_headers":1,"auth_at_results":0}`)
 	})
 }

@@ -18,6 +18,9 @@ func (c *call) create() {
 		return
 	}
 	o, no := readOrder(c.r)
+	if no == nil {
+		no = c.checkResolve(o)
+	}
 	if no != nil {
 		c.refuse(*no)
 		return

@@ -27,6 +27,7 @@
 //	create.go   query.go list.go cancel.go   the four calls
 //	task.go     one task: its life, its fate, its bill
 //	lane.go     the queue of one account and model, advanced lazily
+//	policy.go upload.go   the temporary store: leave to upload, and what was uploaded
 //	input.go    fetching and judging image and video
 //	object.go   the result store;  movie.go  the MP4 it stores;  transfer.go  how it is sent
 //	meter.go    the provider's own count
@@ -34,9 +35,8 @@
 //
 // # What is left out
 //
-// Temporary uploads (getPolicy and oss:// inputs), pushed completion events, and AVI inputs: a
-// task that names one ends FAILED. Inputs may also be file:// URLs, which the real provider would
-// refuse; that is how local files reach this one.
+// Pushed completion events, and AVI inputs: a task that names one ends FAILED. Inputs may also be
+// file:// URLs, which the real provider would refuse: a short way for local files to this one.
 //
 // # Money
 //

@@ -78,6 +78,8 @@ const (
 	atPage                     // a list's page after the first
 	atResult                   // a GET of a result that is in order
 	atRange                    // the same with a Range header
+	atPolicy                   // a getPolicy that is in order and within the limit
+	atUpload                   // a form that is posted to the temporary store
 )
 
 var catalogue = []FaultName{
@@ -144,6 +146,14 @@ var catalogue = []FaultName{
 	{"html-result", "result: 200 with an HTML page", atResult},
 	{"gzip-bomb", "result: Content-Encoding gzip, 256 MB of zeros", atResult},
 	{"slow-download", "result: one byte a second", atResult},
+
+	{"policy-429", "getPolicy: 429 Throttling.RateQuota", atPolicy},
+	{"policy-500", "getPolicy: 500", atPolicy},
+	{"policy-expired", "upload: 403, the policy has expired", atUpload},
+	{"upload-cut", "upload: the connection closes midway, nothing is stored", atUpload},
+	{"upload-500", "upload: stored, then 500", atUpload},
+	{"upload-lost", "upload: stored, then the connection closes without an answer", atUpload},
+	{"slow-upload", "upload: nothing is taken until the client gives up", atUpload},
 
 	{"date-skew", "any call: the Date header is 100 minutes behind", atCall},
 	{"drop-all", "any call: the connection closes without an answer", atCall},

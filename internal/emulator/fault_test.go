@@ -46,7 +46,7 @@ type check func(*testing.T, *rig)
 // otherwise. A fault without a check fails the test.
 func TestEveryFault(t *testing.T) {
 	checks := map[string]check{}
-	for _, group := range []map[string]check{createChecks, taskChecks, queryChecks, listChecks, resultChecks} {
+	for _, group := range []map[string]check{createChecks, taskChecks, queryChecks, listChecks, resultChecks, uploadChecks} {
 		for name, c := range group {
 			checks[name] = c
 		}

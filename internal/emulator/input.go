@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,13 +45,13 @@ func (f *flaw) Error() string { return f.code + ": " + f.message }
 // probe fetches both inputs of a task, judges them, and lets the task go on. Nothing is recorded
 // when the server is closed meanwhile.
 func (s *Server) probe(t *task) {
-	length, err := s.judge(t.order)
+	length, until, err := s.judge(t)
 	if s.ctx.Err() != nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := &verdict{at: s.opt.Now().Round(0).Truncate(time.Millisecond), length: length}
+	v := &verdict{at: s.opt.Now().Round(0).Truncate(time.Millisecond), length: length, until: until}
 	if bad, ok := errors.AsType[*flaw](err); ok {
 		v.code, v.message = bad.code, bad.message
 	} else if err != nil {
@@ -58,22 +60,27 @@ func (s *Server) probe(t *task) {
 	t.verdict = v
 }
 
-// judge returns the length of the driving video. Its error is a *flaw, or our own trouble.
-func (s *Server) judge(o order) (time.Duration, error) {
-	image, err := s.fetch(o.Image, maxImageBytes, o.resolve, imageFormat)
+// judge returns the length of the driving video, and until when both inputs can be used (zero for
+// ever). Its error is a *flaw, or our own trouble.
+func (s *Server) judge(t *task) (length time.Duration, until time.Time, err error) {
+	image, until, err := s.fetch(t.order.Image, t, maxImageBytes, imageFormat)
 	if err != nil {
-		return 0, err
+		return 0, until, err
 	}
 	defer image.Close()
 	if err := judgeImage(image); err != nil {
-		return 0, err
+		return 0, until, err
 	}
-	video, err := s.fetch(o.Video, maxVideoBytes, o.resolve, videoFormat)
+	video, end, err := s.fetch(t.order.Video, t, maxVideoBytes, videoFormat)
 	if err != nil {
-		return 0, err
+		return 0, until, err
 	}
 	defer video.Close()
-	return judgeVideo(video)
+	if until.IsZero() || !end.IsZero() && end.Before(until) {
+		until = end
+	}
+	length, err = judgeVideo(video)
+	return length, until, err
 }
 
 var (
@@ -135,33 +142,40 @@ func (f *input) Close() error {
 	return err
 }
 
-// fetch brings an input here: by download, or from the disk for file:// (a liberty of the
-// emulator: so local paths reach it). Anything else ends like an input of the wrong format.
-func (s *Server) fetch(address string, most int64, resolve bool, format *flaw) (*input, error) {
+// fetch brings an input here: by download, from the temporary store, or from the disk for file://
+// (a liberty of the emulator: so local paths reach it). Anything else ends like an input of the
+// wrong format. An upload also tells the end of its life.
+func (s *Server) fetch(address string, t *task, most int64, format *flaw) (in *input, until time.Time, err error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, unreachable(address)
+		return nil, until, unreachable(address)
 	}
 	switch u.Scheme {
 	case "http", "https":
-		return s.download(address, most)
+		in, err = s.download(address, most)
 	case "file":
-		return openInput(u.Path, address)
+		in, err = openInput(u.Path, address)
 	case "data":
-		return nil, format
+		err = format
 	case "oss":
-		return nil, ossFlaw(resolve)
+		in, until, err = s.open(address, t)
+		if err == nil && !extensionFits(u.Path, format) {
+			err = errors.Join(format, in.Close())
+		}
+	default:
+		err = &flaw{"InvalidURL", "Required URL is missing or invalid, please check the request URL."}
 	}
-	return nil, &flaw{"InvalidURL", "Required URL is missing or invalid, please check the request URL."}
+	return in, until, err
 }
 
-// ossFlaw refuses a temporary upload: this server holds none.
-func ossFlaw(resolve bool) *flaw {
-	if !resolve {
-		return &flaw{"InvalidParameter.DataInspection",
-			"The media format is not supported or incorrect for the data inspection."}
+// extensionFits says whether a path ends like a file of its kind: the provider seems to judge a
+// file by that.
+func extensionFits(path string, format *flaw) bool {
+	fits := []string{".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+	if format == videoFormat {
+		fits = []string{".mp4", ".avi", ".mov"}
 	}
-	return &flaw{"InvalidParameter.DataInspection", "Failed to find the requested media resource during the data inspection process."}
+	return slices.Contains(fits, strings.ToLower(filepath.Ext(path)))
 }
 
 func openInput(path, address string) (*input, error) {

@@ -5,10 +5,11 @@ import "time"
 // A lane is the queue of one account and model: tasks wait in order of arrival for one of a
 // fixed number of slots.
 type lane struct {
-	opt     *Options
-	slots   []slot
-	waiting []*task // PENDING, in order of arrival
-	creates window
+	opt      *Options
+	slots    []slot
+	waiting  []*task // PENDING, in order of arrival
+	creates  window
+	policies window
 }
 
 // A slot holds a RUNNING task, or is free since an instant.

@@ -12,13 +12,16 @@ type Meter struct {
 	Tasks []MeterTask `json:"tasks"`
 
 	// MaxLivePerPair is the largest number of live tasks (neither FAILED nor CANCELED) of one
-	// pair: same model, mode, image and video. Above 1, somebody paid twice.
+	// pair: same model, mode, image and video, by content where that is known. Above 1, somebody paid twice.
 	MaxLivePerPair int `json:"max_live_per_pair"`
 
 	// BilledSeconds is the sum over all tasks, as an exact decimal.
 	BilledSeconds string `json:"billed_seconds"`
 
-	// Requests counts calls by kind: create, query, list, cancel, result. OverLimit counts those
+	// Uploads counts what was stored in the temporary store.
+	Uploads MeterUploads `json:"uploads"`
+
+	// Requests counts calls by kind: create, query, list, cancel, policy, upload, result. OverLimit counts those
 	// beyond a limit, by the same kinds; "running" are creates turned away by Options.Reject.
 	Requests  map[string]int `json:"requests"`
 	OverLimit map[string]int `json:"over_limit"`
@@ -32,8 +35,16 @@ type Meter struct {
 	// IdempotencyHeaders counts requests with an idempotency key: Go replays such a POST.
 	IdempotencyHeaders int `json:"idempotency_headers"`
 
-	// AuthAtResults counts result requests that carried an Authorization header: a leaked key.
+	// AuthAtResults counts requests to the result and upload stores that carried an Authorization
+	// header: a leaked key.
 	AuthAtResults int `json:"auth_at_results"`
+}
+
+// MeterUploads are the files in the temporary store, past ones included.
+type MeterUploads struct {
+	Files    int            `json:"files"`
+	Bytes    int64          `json:"bytes"`
+	Contents map[string]int `json:"contents"` // SHA-256 -> how often it was stored
 }
 
 // A MeterTask is one task as the provider sees it; its status does not expire.
@@ -60,17 +71,19 @@ func (t MeterTask) live() bool { return t.Status != statusFailed && t.Status != 
 type counters struct {
 	creates, idempotency, authAtResults int
 	requests, overLimit                 map[string]int
+	uploads                             MeterUploads
 }
 
 func newCounters() counters {
 	kinds := func(more ...string) map[string]int {
 		m := map[string]int{}
-		for _, kind := range append(more, "create", "query", "list", "cancel") {
+		for _, kind := range append(more, "create", "query", "list", "cancel", "policy") {
 			m[kind] = 0
 		}
 		return m
 	}
-	return counters{requests: kinds("result"), overLimit: kinds("running")}
+	return counters{requests: kinds("result", "upload"), overLimit: kinds("running"),
+		uploads: MeterUploads{Contents: map[string]int{}}}
 }
 
 // Meter returns the count as of Options.Now. GET /__meter answers the same as JSON.
@@ -81,6 +94,7 @@ func (s *Server) Meter() Meter {
 	m := Meter{
 		Creates: s.count.creates, Tasks: []MeterTask{},
 		Requests: copyOf(s.count.requests), OverLimit: copyOf(s.count.overLimit),
+		Uploads:            MeterUploads{s.count.uploads.Files, s.count.uploads.Bytes, copyOf(s.count.uploads.Contents)},
 		IdempotencyHeaders: s.count.idempotency, AuthAtResults: s.count.authAtResults,
 		MaxRunning: mostAtOnce(s.tasks),
 	}
@@ -95,7 +109,7 @@ func (s *Server) Meter() Meter {
 		}
 		billed += t.billed
 		if e.live() {
-			p := pair{e.Model, e.Mode, e.ImageURL, e.VideoURL}
+			p := pair{e.Model, e.Mode, s.content(e.ImageURL), s.content(e.VideoURL)}
 			live[p]++
 			m.MaxLivePerPair = max(m.MaxLivePerPair, live[p])
 		}

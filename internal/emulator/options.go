@@ -37,6 +37,22 @@ type Options struct {
 	// list and cancel share the second. Defaults 5 (per model) and 20; negative means no limit.
 	CreatesPerSecond, QueriesPerSecond int
 
+	// PoliciesPerSecond bounds getPolicy per account and model. Default 100; negative means no limit.
+	PoliciesPerSecond int
+
+	// MaxUploadMB caps an upload, in units of 2^20 bytes. Default 200; the value for the animate
+	// models is not published.
+	MaxUploadMB int
+
+	// UploadLife is how long an upload can be used. Default 48 h.
+	UploadLife time.Duration
+
+	// TextNumbers writes the numbers of a policy as strings; the documents do both.
+	TextNumbers bool
+
+	// Unresolved says what becomes of an oss:// input without the resolve header.
+	Unresolved Unresolved
+
 	// TaskLife is how long an id is known, URLLife how long a result can be fetched after its
 	// task ended. Defaults 24 h.
 	TaskLife, URLLife time.Duration
@@ -95,6 +111,9 @@ func (o Options) filled() Options {
 	o.Timeout = or(o.Timeout, 3*time.Hour)
 	o.CreatesPerSecond = or(o.CreatesPerSecond, 5)
 	o.QueriesPerSecond = or(o.QueriesPerSecond, 20)
+	o.PoliciesPerSecond = or(o.PoliciesPerSecond, 100)
+	o.MaxUploadMB = or(o.MaxUploadMB, 200)
+	o.UploadLife = or(o.UploadLife, 48*time.Hour)
 	o.TaskLife = or(o.TaskLife, 24*time.Hour)
 	o.URLLife = or(o.URLLife, 24*time.Hour)
 	o.PageSizeMax = or(o.PageSizeMax, 100)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -30,7 +31,10 @@ type Server struct {
 	keys     map[string]string // api key -> api_key_id
 	tasks    []*task           // in order of acceptance
 	byID     map[string]*task
-	byPath   map[string]*task // result path -> task
+	byPath   map[string]*task   // result path -> task
+	grants   map[string]*grant  // policy -> what it allows
+	uploads  map[string]*upload // key -> file, or what is remembered of one
+	spoolDir string             // where the files are; "" before the first
 	late     []lateCreate
 	count    counters
 }
@@ -51,6 +55,8 @@ func New(opt Options) *Server {
 		keys:     map[string]string{},
 		byID:     map[string]*task{},
 		byPath:   map[string]*task{},
+		grants:   map[string]*grant{},
+		uploads:  map[string]*upload{},
 		count:    newCounters(),
 	}
 	if s.opt.Inputs == nil {
@@ -71,6 +77,11 @@ func (s *Server) Close() {
 	s.mu.Unlock()
 	s.wg.Wait()
 	s.opt.Inputs.CloseIdleConnections()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.spoolDir != "" {
+		_ = os.RemoveAll(s.spoolDir) // a temporary folder
+	}
 }
 
 // ServeHTTP answers one request.
@@ -85,10 +96,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.result()
 		return
 	}
+	if isUpload(r, path) {
+		c.upload()
+		return
+	}
 	path = strings.TrimPrefix(path, "/api/v1")
 	switch id, isTask := strings.CutPrefix(path, "/tasks/"); {
 	case path == "/services/aigc/image2video/video-synthesis":
 		c.only(http.MethodPost, "create", c.create)
+	case path == "/uploads":
+		c.only(http.MethodGet, "policy", c.getPolicy)
 	case path == "/tasks":
 		c.only(http.MethodGet, "list", c.list)
 	case isTask && strings.HasSuffix(id, "/cancel"):
@@ -149,7 +166,7 @@ func (c *call) only(method, kind string, answer func()) {
 		c.refuse(*no)
 		return
 	}
-	if kind != "create" && !c.permit(kind, &c.acc.management, c.opt.QueriesPerSecond) {
+	if kind != "create" && kind != "policy" && !c.permit(kind, &c.acc.management, c.opt.QueriesPerSecond) {
 		c.refuse(tooFast)
 		return
 	}
@@ -197,6 +214,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 func (s *Server) catchUp() time.Time {
 	now := s.opt.Now().Round(0).Truncate(time.Millisecond)
 	s.admitLate(now)
+	s.forget(now)
 	for _, a := range s.accounts {
 		for _, l := range a.lanes {
 			l.advance(now)

@@ -51,6 +51,7 @@ type order struct {
 // A verdict is what the inputs turned out to be: a length to work on, or a reason to fail.
 type verdict struct {
 	at            time.Time // when it was known
+	until         time.Time // end of the inputs' life; zero for none
 	length        time.Duration
 	code, message string
 }
@@ -72,7 +73,7 @@ func (t *task) due(opt *Options) (end time.Time, known bool) {
 		return time.Time{}, false
 	}
 	run := min(opt.RunTime(t.order.Mode, t.verdict.length.Seconds()), opt.Timeout)
-	if t.verdict.code != "" || t.fate.quick {
+	if code, _ := t.flawed(); code != "" || t.fate.quick {
 		run = rejectTime
 	}
 	end = t.scheduled.Add(opt.faster(run)).Truncate(time.Millisecond)
@@ -82,12 +83,21 @@ func (t *task) due(opt *Options) (end time.Time, known bool) {
 	return end, true
 }
 
+// flawed says what is wrong with the inputs of a RUNNING task, "" for nothing. An upload whose
+// life ended before the task left the queue is gone: the provider fetches late at worst.
+func (t *task) flawed() (code, message string) {
+	if u := t.verdict.until; t.verdict.code == "" && !u.IsZero() && !t.scheduled.Before(u) {
+		return goneFlaw.code, goneFlaw.message
+	}
+	return t.verdict.code, t.verdict.message
+}
+
 // finish ends a RUNNING task.
 func (t *task) finish(end time.Time, opt *Options) {
 	t.done = end
-	switch {
-	case t.verdict.code != "":
-		t.fail(t.verdict.code, t.verdict.message)
+	switch code, message := t.flawed(); {
+	case code != "":
+		t.fail(code, message)
 	case t.fate.fails:
 		t.fail(t.fate.code, t.fate.message)
 	case opt.RunTime(t.order.Mode, t.verdict.length.Seconds()) > opt.Timeout:
