@@ -234,7 +234,7 @@ func (d *driver) finish(ctx context.Context, err error) error {
 		return err
 	}
 	v := d.core.View()
-	err = stopError(v, d.tell.cap, d.core.Begin().Currency)
+	err = stopError(d.core, d.tell.cap)
 	if err == nil && v.Left > v.Unselected {
 		err = fmt.Errorf("bug: %d jobs are left, nothing is under way, and nothing says when to go on; please report it with the journal",
 			v.Left-v.Unselected)

@@ -32,6 +32,8 @@ type PlanOptions struct {
 	// is written if its folder exists, and ignored when it is damaged; "" means
 	// none.
 	Cache string
+	// Prices replaces the built-in price table; nil means that.
+	Prices *Prices
 }
 
 // Job is a pair with all settings resolved: what would be sent, what it is
@@ -75,13 +77,14 @@ type Plan struct {
 	Manifest Manifest // what was planned, every default filled in; not to be changed
 	Currency string   // of all money in the plan: CNY or USD
 
-	prices   pricing.Edition
+	prices   pricing.List
 	units    map[Mode]decimal.Decimal // list price per second of output
 	pairs    *listing
 	files    *fileSet
 	keep     func(*Job) bool // of the pairs' jobs; nil keeps all
-	estimate Estimate
+	work     workload
 	warnings warnings
+	terms    terms
 }
 
 // NewPlan resolves a manifest into jobs: it expands its matrix, reads the file of
@@ -94,9 +97,12 @@ type Plan struct {
 // once, in a [*ManifestError]. Other errors are the context's, or say that the
 // file of pairs_from can't be read.
 func NewPlan(ctx context.Context, m *Manifest, opts PlanOptions) (*Plan, error) {
-	p := &Plan{Manifest: m.clone(), prices: pricing.Table(), warnings: warnings{}}
+	p := &Plan{Manifest: m.clone(), prices: pricing.BuiltIn(), warnings: warnings{}}
 	p.Manifest.complete()
 	p.files = newFileSet(&p.Manifest, opts)
+	if opts.Prices != nil {
+		p.prices = opts.Prices.list
+	}
 
 	found := &problems{file: p.Manifest.messageName()}
 	p.Manifest.check(found)
@@ -124,42 +130,29 @@ func NewPlan(ctx context.Context, m *Manifest, opts PlanOptions) (*Plan, error) 
 	return p, nil
 }
 
-// price looks the list prices up, once for all jobs.
-func (p *Plan) price() error {
-	m := &p.Manifest
-	p.units = map[Mode]decimal.Decimal{}
-	for _, mode := range []Mode{ModeStd, ModePro} {
-		price, err := pricing.Lookup(m.Lane.Region, m.Model, string(mode))
-		if err != nil {
-			return err
-		}
-		p.Currency, p.units[mode] = price.Currency, price.Unit
-	}
-	return nil
-}
-
 // survey goes through all jobs once, to sum them up and to look for what is odd.
 func (p *Plan) survey(ctx context.Context) error {
 	keys := newTally()
-	sum := newSum(p)
+	p.work = newWorkload()
+	n := 0
 	for j, err := range p.Jobs() {
-		if err == nil && sum.Jobs%1024 == 0 {
+		if err == nil && n%1024 == 0 {
 			err = ctx.Err()
 		}
 		if err != nil {
 			return err
 		}
-		sum.add(&j)
+		n++
+		p.work.add(&j)
 		keys.add(j.Key)
 		p.warnJob(&j)
 	}
-	p.estimate = sum.estimate()
 	if keys := keys.repeated(); !keys.none() {
 		if err := p.warnRepeated(keys); err != nil {
 			return err
 		}
 	}
-	p.warnWhole(sum.unknown)
+	p.warnWhole(p.work.unknown)
 	return nil
 }
 
@@ -259,21 +252,20 @@ func (p *Plan) job(pair *Pair) Job {
 }
 
 // Len returns the number of jobs.
-func (p *Plan) Len() int { return p.estimate.Jobs }
+func (p *Plan) Len() int { return p.work.jobs() }
 
 // Part returns the plan of those jobs alone that keep wants, with an estimate of
 // their own; all else is shared, warnings too. The error is that of [Plan.Jobs].
 func (p *Plan) Part(keep func(Job) bool) (*Plan, error) {
 	part := *p
 	part.keep = func(j *Job) bool { return (p.keep == nil || p.keep(j)) && keep(*j) }
-	sum := newSum(&part)
+	part.work = newWorkload()
 	for j, err := range part.Jobs() {
 		if err != nil {
 			return nil, err
 		}
-		sum.add(&j)
+		part.work.add(&j)
 	}
-	part.estimate = sum.estimate()
 	return &part, nil
 }
 

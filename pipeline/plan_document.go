@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -32,9 +33,31 @@ type planDocument struct {
 	MaxCost  decimal.NullDecimal `json:"max_cost"`
 	Output   string              `json:"output_file"`
 	Lane     laneDocument        `json:"lane"`
+	Terms    terms               `json:"run"`
 	Settings EstimateSettings    `json:"settings"`
 	Prices   PriceTable          `json:"price_table"`
 	Total    Range               `json:"estimated"`
+}
+
+// terms are what a run is told besides its manifest and that decides about money.
+type terms struct {
+	Output        string              `json:"output"` // the folder whose journal says what is done already
+	Limit         int                 `json:"limit"`
+	Only          []string            `json:"only"`
+	RetryFailed   bool                `json:"retry_failed"`
+	AcceptChanges bool                `json:"accept_changes"`
+	maxCost       decimal.NullDecimal // stands beside the manifest's
+	endpoint      string
+}
+
+// Under returns the plan as it would be run with a configuration. What of that
+// decides about money then stands in its document: the cap, the endpoint, which
+// jobs are chosen, and what is paid again. All else is shared.
+func (p *Plan) Under(cfg Config) *Plan {
+	bound := *p
+	bound.terms = terms{Output: cfg.Output, Limit: cfg.Limit, Only: cfg.Only, RetryFailed: cfg.RetryFailed,
+		AcceptChanges: cfg.AcceptChanges, maxCost: cfg.MaxCost, endpoint: cfg.Endpoint}
+	return &bound
 }
 
 type laneDocument struct {
@@ -62,12 +85,19 @@ type jobDocument struct {
 }
 
 func (p *Plan) document() planDocument {
-	m, e := &p.Manifest, p.estimate
-	return planDocument{
+	m, e := &p.Manifest, p.Estimate()
+	doc := planDocument{
 		Version: 1, Batch: m.Name, Currency: p.Currency, MaxCost: m.Budget.MaxCost, Output: m.Output.File,
-		Lane:     laneDocument{Workspace: m.Lane.Workspace, APIKeyEnv: m.Lane.APIKeyEnv, Endpoint: m.Lane.Endpoint},
-		Settings: e.Settings, Prices: e.Prices, Total: e.Money,
+		Lane:  laneDocument{Workspace: m.Lane.Workspace, APIKeyEnv: m.Lane.APIKeyEnv, Endpoint: cmp.Or(p.terms.endpoint, m.Lane.Endpoint)},
+		Terms: p.terms, Settings: e.Settings, Prices: e.Prices, Total: e.Money,
 	}
+	if p.terms.maxCost.Valid {
+		doc.MaxCost = p.terms.maxCost
+	}
+	if doc.Terms.Only == nil {
+		doc.Terms.Only = []string{}
+	}
+	return doc
 }
 
 // documents yields each job as it stands in the document.

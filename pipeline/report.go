@@ -28,6 +28,8 @@ type Report struct {
 	Complete       bool        `json:"complete"`     // nothing is left for Run to do
 	Currency       string      `json:"currency"`
 	PriceTable     PriceTable  `json:"price_table"`
+	LatestPrices   *PriceTable `json:"latest_price_table,omitzero"` // of the newest run, if it is another: each job has its unit price
+	Budget         Headroom    `json:"budget"`
 	Note           string      `json:"note"`
 	Totals         Totals      `json:"totals"`
 	Jobs           []Result    `json:"jobs"` // in manifest order
@@ -157,12 +159,13 @@ func newReport(core *batch.Batch, head journal.Head, folder string) (*Report, er
 		Version: 1, Batch: begin.Batch, Model: begin.Model, Journal: JournalHead{head.Records, head.Hash},
 		Lane: ReportLane{Region: begin.Region}, GeneratedAt: core.Last().UTC(), Complete: core.View().Left == 0,
 		Currency: begin.Currency, PriceTable: PriceTable{Date: begin.PriceDate, Source: begin.PriceSource, SHA256: begin.PriceSHA256},
-		Note:   reportNote,
+		Budget: budgetOf(core), Note: reportNote,
 		Totals: Totals{ByMode: map[string]Part{}, ByLabel: map[string]map[string]Part{}, Overruns: core.View().Overruns},
 		Jobs:   []Result{},
 	}
 	if run := core.LastRun(); run != nil {
 		r.Lane.Key, r.Lane.Endpoint, r.ManifestSHA256 = run.Key, run.Endpoint, run.ManifestSHA256
+		r.LatestPrices = latestPrices(run, r.PriceTable)
 	}
 	for job := range core.Jobs() {
 		if job.Removed && job.State == batch.StatePending && len(job.Attempts) == 0 {

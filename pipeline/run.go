@@ -132,9 +132,9 @@ func beginning(p *Plan, cfg Config) (*batch.Begin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	table := pricing.Table()
+	table := p.priceTable()
 	return &batch.Begin{Batch: m.Name, Model: m.Model, Region: m.Lane.Region, Currency: currency,
-		PriceDate: table.Date, PriceSource: table.Source, PriceSHA256: table.Hash, Version: cfg.Version}, nil
+		PriceDate: table.Date, PriceSource: table.Source, PriceSHA256: table.SHA256, Version: cfg.Version}, nil
 }
 
 // differences compares the plan with the journal. Same id and same key: what is
@@ -154,7 +154,7 @@ func differences(core *batch.Batch, p *Plan, cfg Config, now time.Time) ([]batch
 		switch {
 		case !known || was.Removed && was.State == batch.StatePending:
 		case was.Plan.Key == plan.Key:
-			if was.State != batch.StatePending || samePlan(was.Plan, *plan) {
+			if samePlan(was.Plan, *plan) || was.State != batch.StatePending && !repriced(was, plan, cfg) {
 				continue
 			}
 		case !cfg.AcceptChanges:
@@ -201,6 +201,14 @@ func sharedFile(core *batch.Batch, events []batch.Event) error {
 		}
 	}
 	return nil
+}
+
+// repriced reports whether a job that may be submitted again must be planned anew,
+// because prices changed meanwhile: its next hold is then by today's. What was
+// submitted before stays billed as it was.
+func repriced(was batch.Job, now *batch.Plan, cfg Config) bool {
+	again := was.State == batch.StateFailed || was.State == batch.StateLost && cfg.RetryFailed
+	return again && !(was.Plan.UnitPrice.Equal(now.UnitPrice) && was.Plan.Hold.Equal(now.Hold))
 }
 
 func samePlan(a, b batch.Plan) bool {
@@ -265,6 +273,9 @@ func opened(p *Plan, cfg Config, target endpoint, key dashscope.Secret) batch.Ev
 		"poll_min":          l.PollMin.String(), "poll_max": l.PollMax.String(),
 		"settle": l.Settle.String(), "task_life": l.TaskLife.String(), "burst_wait": l.BurstWait.String(),
 		"tries": strconv.Itoa(l.Tries), "fetches": strconv.Itoa(cfg.Fetches),
+	}
+	if prices := p.priceTable(); prices.SHA256 != "" { // a run that only cancels has none
+		settings["price_date"], settings["price_source"], settings["price_sha256"] = prices.Date, prices.Source, prices.SHA256
 	}
 	if cfg.Speed != 1 {
 		settings["speed"] = strconv.FormatFloat(cfg.Speed, 'g', -1, 64)

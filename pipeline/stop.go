@@ -11,21 +11,24 @@ import (
 )
 
 // stopError is why a run ended before all its jobs were at rest, nil if it did not.
-func stopError(v batch.View, limit decimal.NullDecimal, currency string) error {
-	switch v.Stop {
+func stopError(core *batch.Batch, limit decimal.NullDecimal) error {
+	switch v := core.View(); v.Stop {
 	case batch.StopNone:
 		return nil
 	case batch.StopInterrupted:
 		return fmt.Errorf("%w; run again to continue", ErrInterrupted)
 	case batch.StopBudget:
-		return fmt.Errorf("%w: the next job does not fit under %s %s (billed %s, held %s); raise --max-cost and run again",
-			ErrBudget, limit.Decimal, currency, v.Spent, v.Held.Add(v.Possible))
+		b := newBudget(core, limit, func(j batch.Job) bool { return !j.Skipped })
+		b.Next = v.NextHold
+		return fmt.Errorf("%w: %s (%s %s is the cap, %s billed, %s held)", ErrBudget, b,
+			limit.Decimal, core.Begin().Currency, v.Spent, v.Held.Add(v.Possible))
 	case batch.StopDeadline:
 		return fmt.Errorf("%w by the deadline: the next job would not be finished in time; run again to continue", ErrInterrupted)
 	case batch.StopDisk:
 		return fmt.Errorf("the results cannot be written: %s; free some space and run again", v.StopNote)
+	default:
+		return fmt.Errorf("%w: %s: %s; %s", ErrAccount, orNone(v.StopCode), v.StopNote, hint(v.StopCode, v.StopNote))
 	}
-	return fmt.Errorf("%w: %s: %s; %s", ErrAccount, orNone(v.StopCode), v.StopNote, hint(v.StopCode, v.StopNote))
 }
 
 // hint tells a person what to do about a code of the provider.

@@ -65,7 +65,7 @@ func (p *program) read(arg string) (*pipeline.Manifest, error) {
 }
 
 // plan reads a manifest and plans it. What looks like a mistake is told at once.
-func (p *program) plan(ctx context.Context, arg string, w place) (*pipeline.Plan, error) {
+func (p *program) plan(ctx context.Context, arg string, w place, prices *pipeline.Prices) (*pipeline.Plan, error) {
 	m, err := p.manifest(arg, w)
 	if err != nil {
 		return nil, err
@@ -74,20 +74,17 @@ func (p *program) plan(ctx context.Context, arg string, w place) (*pipeline.Plan
 	if w.output != "" {
 		cache = filepath.Join(w.folder(m), mediaCache)
 	}
-	return p.planOf(ctx, m, arg, cache)
+	return p.planOf(ctx, m, arg, pipeline.PlanOptions{Cache: cache, Prices: prices})
 }
 
 // mediaCache keeps what was found out about local files beside the journal.
 const mediaCache = ".media.json"
 
 // planOf plans a manifest that was read from arg. Remote files are looked into as
-// far as they can be reached within seconds; what is found out about local ones is
-// kept in cache.
-func (p *program) planOf(ctx context.Context, m *pipeline.Manifest, arg, cache string) (*pipeline.Plan, error) {
-	plan, err := pipeline.NewPlan(ctx, m, pipeline.PlanOptions{
-		Remote: &pipeline.Remote{Proxy: http.ProxyFromEnvironment},
-		Cache:  cache,
-	})
+// far as they can be reached within seconds.
+func (p *program) planOf(ctx context.Context, m *pipeline.Manifest, arg string, opts pipeline.PlanOptions) (*pipeline.Plan, error) {
+	opts.Remote = &pipeline.Remote{Proxy: http.ProxyFromEnvironment}
+	plan, err := pipeline.NewPlan(ctx, m, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -16,9 +19,10 @@ import (
 )
 
 type estimateOptions struct {
-	place
+	terms
 	json bool
 	save string
+	rate string
 }
 
 func (p *program) estimateCommand() *cobra.Command {
@@ -26,25 +30,43 @@ func (p *program) estimateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "estimate MANIFEST",
 		Short: "jobs, seconds, money, wall-clock time; spends nothing",
-		Long: "Tells what a manifest is likely to take: seconds of output, money at list price\n" +
-			"(before free quota, discounts and tax), and time on a lane that nobody else\n" +
-			"uses. --save writes the plan as a document that can be reviewed and given to\n" +
-			"run --plan.\n\n" +
+		Long: "Tells what a run of the manifest is likely to take now: seconds of output, money\n" +
+			"at list price (before free quota, discounts and tax), also if all were made in\n" +
+			"the other mode, time on a lane that nobody else uses, and disk space. What the\n" +
+			"batch's journal has already is left out, and run times are learned from it.\n\n" +
+			"--save writes the plan as a document that can be reviewed and given to\n" +
+			"run --plan, which then wants the same inputs, settings, prices and flags.\n\n" +
+			"--prices takes a file in place of the built-in table:\n\n" +
+			"  version: 1\n" +
+			"  date: 2026-10\n" +
+			"  source: contract 4711\n" +
+			"  prices:\n" +
+			"    - {region: singapore, model: wan2.2-animate-move, mode: wan-std,\n" +
+			"       currency: USD, per_second: \"0.10\"}\n" +
+			"    - ...\n\n" +
 			"Exits 0, or 2 if the manifest or a file it names is not good.",
-		Example: "  wanbatch estimate spring.yaml --save plan.json",
+		Example: "  wanbatch estimate spring.yaml --max-cost 40 --save plan.json",
 		Args:    takes("MANIFEST"),
 		RunE: p.verb(func(ctx context.Context, args []string) error {
 			return p.estimate(ctx, args[0], o)
 		}),
 	}
-	o.nameFlag(cmd)
+	o.terms.flags(cmd)
 	cmd.Flags().BoolVar(&o.json, "json", false, "one JSON document instead of a table")
 	cmd.Flags().StringVar(&o.save, "save", "", "write the plan to `file`, for run --plan")
+	cmd.Flags().StringVar(&o.rate, "rate", "", "show the money in another currency too, at a `rate` like USD=7.1CNY")
 	return cmd
 }
 
 func (p *program) estimate(ctx context.Context, arg string, o estimateOptions) error {
-	plan, err := p.plan(ctx, arg, o.place)
+	if err := o.check(); err != nil {
+		return err
+	}
+	plan, cfg, err := p.planUnder(ctx, arg, o.terms)
+	if err != nil {
+		return err
+	}
+	rate, err := parseRate(o.rate, plan.Currency)
 	if err != nil {
 		return err
 	}
@@ -53,12 +75,16 @@ func (p *program) estimate(ctx context.Context, arg string, o estimateOptions) e
 			return err
 		}
 	}
-	if o.json {
-		return estimateJSON(p.out, plan, time.Now())
+	f, err := newForecast(plan, o.folder(&plan.Manifest), cfg, rate)
+	if err != nil {
+		return err
 	}
-	p.out.printEstimate(plan, decimal.NullDecimal{}, time.Now())
+	if o.json {
+		return p.out.forecastJSON(f, time.Now())
+	}
+	p.out.forecast(f, time.Now())
 	if o.save != "" {
-		p.err.line("plan saved; run exactly this with: wanbatch run %s --plan %s", arg, o.save)
+		p.err.line("plan saved; run exactly this with: wanbatch run %s --plan %s%s", arg, o.save, o.flagged())
 	}
 	return nil
 }
@@ -73,15 +99,62 @@ func savePlan(plan *pipeline.Plan, file string) error {
 	return errors.Join(plan.Save(f), f.Close())
 }
 
+// forecast is what a run would do now and what that is likely to take.
+type forecast struct {
+	plan     *pipeline.Plan // of all jobs
+	cfg      pipeline.Config
+	ahead    outlook
+	estimate pipeline.Estimate // of the jobs to submit
+	free     int64             // bytes on the output folder's disk; -1 if not known
+	rate     *rate
+}
+
+func newForecast(plan *pipeline.Plan, folder string, cfg pipeline.Config, rate *rate) (*forecast, error) {
+	ahead, err := lookAhead(plan, folder, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return ahead.forecast(plan, folder, cfg, rate)
+}
+
+func (o outlook) forecast(plan *pipeline.Plan, folder string, cfg pipeline.Config, rate *rate) (*forecast, error) {
+	if err := o.missing(plan, cfg); err != nil {
+		return nil, err
+	}
+	part, err := o.part(plan)
+	if err != nil {
+		return nil, err
+	}
+	f := &forecast{plan: plan, cfg: cfg, ahead: o, estimate: part.EstimateAfter(o.report), free: -1, rate: rate}
+	if free, known := pipeline.FreeSpace(folder); known {
+		f.free = free
+	}
+	return f, nil
+}
+
+// limit is the cap that a run would have, not valid if none.
+func (f *forecast) limit() decimal.NullDecimal {
+	switch {
+	case f.cfg.MaxCost.Valid:
+		return f.cfg.MaxCost
+	case f.plan.Manifest.Budget.MaxCost.Valid || f.ahead.report == nil:
+		return f.plan.Manifest.Budget.MaxCost
+	}
+	return f.ahead.report.Budget.Cap // it stands until another is given
+}
+
 // estimateDocument is version 1 of what estimate --json prints. Fields may be
 // added, none changes its meaning.
 type estimateDocument struct {
 	Version int    `json:"version"`
 	Batch   string `json:"batch"`
 	pipeline.Estimate
-	MaxCost  decimal.NullDecimal `json:"max_cost"`
-	Finish   finish              `json:"finish"` // if it started now
-	Warnings []string            `json:"warnings"`
+	Converted *converted          `json:"converted"` // null without --rate
+	MaxCost   decimal.NullDecimal `json:"max_cost"`
+	Finish    finish              `json:"finish"` // if it started now
+	Disk      diskSpace           `json:"disk"`
+	Journal   standing            `json:"journal"`
+	Warnings  []string            `json:"warnings"`
 }
 
 type finish struct {
@@ -89,47 +162,189 @@ type finish struct {
 	Latest   time.Time `json:"latest"`
 }
 
-func estimateJSON(out *printer, plan *pipeline.Plan, now time.Time) error {
-	e := plan.Estimate()
-	doc := estimateDocument{Version: 1, Batch: plan.Manifest.Name, Estimate: e,
-		MaxCost: plan.Manifest.Budget.MaxCost, Warnings: append([]string{}, plan.Warnings()...)}
+type diskSpace struct {
+	Free   *int64 `json:"free_bytes"` // null if the system does not tell
+	Enough *bool  `json:"enough"`     // for the upper bound of bytes
+}
+
+// standing is what the estimate leaves out.
+type standing struct {
+	Done      int      `json:"done"`
+	Following int      `json:"following"`  // their tasks are under way or in doubt, and held or billed already
+	Resting   int      `json:"resting"`    // failed, lost or quarantined: nothing is submitted for them
+	LeftAlone int      `json:"left_alone"` // by --limit or --only
+	Changed   []string `json:"changed"`    // a run refuses these without --accept-changes
+}
+
+func (p *printer) forecastJSON(f *forecast, now time.Time) error {
+	e := f.estimate
+	doc := estimateDocument{Version: 1, Batch: f.plan.Manifest.Name, Estimate: e, Converted: f.rate.of(e.Money),
+		MaxCost: f.limit(), Warnings: append([]string{}, f.plan.Warnings()...),
+		Journal: standing{Done: f.ahead.done, Following: f.ahead.follow, Resting: f.ahead.rest, LeftAlone: f.ahead.idle,
+			Changed: append([]string{}, f.ahead.changed...)}}
 	doc.Finish.Earliest, doc.Finish.Latest = e.Finish(now.UTC().Truncate(time.Second))
-	enc := json.NewEncoder(out)
+	if f.free >= 0 {
+		enough := f.enough()
+		doc.Disk = diskSpace{&f.free, &enough}
+	}
+	enc := json.NewEncoder(p)
 	enc.SetIndent("", "  ")
 	return enc.Encode(doc)
 }
 
-// printEstimate tells a person what a plan would take. A valid limit replaces the
-// manifest's.
-func (p *printer) printEstimate(plan *pipeline.Plan, limit decimal.NullDecimal, now time.Time) {
-	m, e := &plan.Manifest, plan.Estimate()
+func (f *forecast) enough() bool {
+	return f.estimate.Bytes.High.LessThanOrEqual(decimal.NewFromInt(f.free))
+}
+
+// forecast tells a person what a run would take.
+func (p *printer) forecast(f *forecast, now time.Time) {
+	m, e := &f.plan.Manifest, f.estimate
 	p.line("%s: %s with %s in %s", m.Name, count(e.Jobs, "job"), m.Model, m.Lane.Region)
-	p.line("")
-	rows := [][]string{{"mode", "jobs", "seconds", e.Currency}}
-	for _, mode := range []pipeline.Mode{pipeline.ModeStd, pipeline.ModePro} {
-		if part, used := e.ByMode[mode]; used {
-			rows = append(rows, []string{string(mode), strconv.Itoa(part.Jobs), span(part.Seconds), span(part.Money)})
-		}
+	p.standing(f)
+	if e.Jobs == 0 {
+		return
 	}
-	p.table(append(rows, []string{"total", strconv.Itoa(e.Jobs), span(e.Seconds), span(e.Money)}))
+	p.line("")
+	p.moneyTable(e)
 	p.line("")
 
-	p.labeled("time", shortRange(e.WallClock)+fmt.Sprintf(", %d running at once", m.Limits.Running))
+	p.labeled("time", timeText(f))
 	earliest, latest := e.Finish(now)
 	p.labeled("finish", dates(earliest.Local(), latest.Local())+" if it starts now and nobody else uses the lane")
-	p.labeled("cap", capText(m, limit, e.Currency))
+	if e.Horizon.Waits {
+		p.labeled("horizon", fmt.Sprintf("at most %d of %d tasks are kept at the provider at once: more could not finish within half of the %s that a task id lives; the others wait here",
+			e.Horizon.Fit, e.Horizon.AtOnce, plain(m.Limits.TaskLife)))
+	}
+	p.labeled("cap", capText(f.limit(), e))
+	if in := f.rate.of(e.Money); in != nil {
+		p.labeled("in "+in.Currency, "about "+span(in.Money)+" at "+in.Rate+", the rate given; it is billed in "+e.Currency)
+	}
+	p.labeled("quota", fmt.Sprintf("up to %s less if all of the free quota is left: %s s per model, both modes together, once per account, for %d days (quoted second-hand)",
+		money(e.FreeQuota.Saves, e.Currency), e.FreeQuota.Seconds, e.FreeQuota.Days))
+	p.labeled("disk", diskText(f))
 	p.labeled("prices", e.Prices.Date+": "+e.Prices.Source+"; before free quota, discounts and tax")
+	p.labeled("run time", runTimeText(e.RunTimes))
 	p.labeled("assumed", assumed(e.Settings))
 }
 
-func capText(m *pipeline.Manifest, limit decimal.NullDecimal, currency string) string {
-	if !limit.Valid {
-		limit = m.Budget.MaxCost
+// standing tells what the journal has already, in as many lines as there are things to tell.
+func (p *printer) standing(f *forecast) {
+	o := f.ahead
+	for _, part := range []struct {
+		n    int
+		text string
+	}{
+		{o.done, "done already"},
+		{o.follow, "under way, not counted below: held or billed already"},
+		{o.rest, "failed, lost or quarantined: nothing is submitted for them as it is"},
+		{o.idle, "left alone by --limit or --only"},
+		{len(o.changed), "changed since: a run refuses, or pays again with --accept-changes"},
+	} {
+		if part.n > 0 {
+			p.line("  %s %s", count(part.n, "job"), part.text)
+		}
 	}
-	if !limit.Valid {
-		return "none; set budget.max_cost or give run --max-cost"
+}
+
+// shownLabels is how many rows of labels a table has.
+const shownLabels = 20
+
+// moneyTable has a row for each mode and for the labels that tell jobs apart.
+func (p *printer) moneyTable(e pipeline.Estimate) {
+	rows := [][]string{{"mode", "jobs", "seconds", e.Currency, "all wan-std", "all wan-pro"}}
+	add := func(name string, part pipeline.PartEstimate) {
+		rows = append(rows, []string{name, strconv.Itoa(part.Jobs), span(part.Seconds), span(part.Money),
+			span(part.InMode[pipeline.ModeStd]), span(part.InMode[pipeline.ModePro])})
 	}
-	return "never more than " + money(limit.Decimal, currency) + " over the batch's whole life"
+	for _, mode := range []pipeline.Mode{pipeline.ModeStd, pipeline.ModePro} {
+		if part, used := e.ByMode[mode]; used {
+			add(string(mode), part)
+		}
+	}
+	add("total", pipeline.PartEstimate{Jobs: e.Jobs, Seconds: e.Seconds, Money: e.Money, InMode: e.InMode})
+	n := 0
+	for _, name := range slices.Sorted(maps.Keys(e.ByLabel)) {
+		values := e.ByLabel[name]
+		for _, value := range slices.Sorted(maps.Keys(values)) {
+			if values[value].Jobs == e.Jobs {
+				continue // says no more than the total
+			}
+			if n++; n <= shownLabels {
+				add(cut(clean(name+" "+value), 24), values[value])
+			}
+		}
+	}
+	if tableColumns(rows) > 79 { // ranges are wide; then the other mode is told of the whole alone
+		for i := range rows {
+			rows[i] = rows[i][:4]
+		}
+		p.table(rows)
+		p.labeled("instead", moneyRange(e.InMode[pipeline.ModeStd], e.Currency)+" if all were wan-std, "+moneyRange(e.InMode[pipeline.ModePro], e.Currency)+" if all were wan-pro")
+	} else {
+		p.table(rows)
+	}
+	if n > shownLabels {
+		p.line("  and %d more labels; --json has them", n-shownLabels)
+	}
+	if len(e.LabelsLeftOut) > 0 {
+		p.line("  not split by %s: too many values", strings.Join(e.LabelsLeftOut, ", "))
+	}
+}
+
+// moneyRange is a range of money with its currency.
+func moneyRange(r pipeline.Range, currency string) string { return span(r) + " " + currency }
+
+func timeText(f *forecast) string {
+	e := f.estimate
+	text := fmt.Sprintf("%s, %d running at once", shortRange(e.WallClock), e.Settings.Limits.Running)
+	for _, mode := range []pipeline.Mode{pipeline.ModeStd, pipeline.ModePro} {
+		if e.ByMode[mode].Jobs < e.Jobs {
+			text += fmt.Sprintf(", %s if all were %s", shortRange(e.WallClockInMode[mode]), mode)
+		}
+	}
+	return text
+}
+
+func runTimeText(r pipeline.RunTimes) string {
+	const text = "15 s and 20 s (wan-std) or 34 s (wan-pro) per second of video"
+	if r.Tasks == 0 {
+		return text + ", inferred from few observations by others"
+	}
+	return text + fmt.Sprintf(", times %s as learned from %s of this batch", r.Pace, count(r.Tasks, "task"))
+}
+
+func capText(limit decimal.NullDecimal, e pipeline.Estimate) string {
+	if !limit.Valid {
+		return "none; set budget.max_cost or give --max-cost"
+	}
+	return "never more than " + money(limit.Decimal, e.Currency) + " over the batch's whole life"
+}
+
+func diskText(f *forecast) string {
+	b := f.estimate.Bytes
+	text := fmt.Sprintf("%s to %s for the videos, guessed from the kind of file", size(b.Low), size(b.High))
+	switch {
+	case f.free < 0:
+		return text
+	case f.enough():
+		return text + "; " + size(decimal.NewFromInt(f.free)) + " free"
+	}
+	return text + "; only " + size(decimal.NewFromInt(f.free)) + " free: not enough"
+}
+
+// bytes is a size as disks are sold: 1 GB is 10^9 bytes.
+func size(n decimal.Decimal) string {
+	units := []string{"bytes", "kB", "MB", "GB", "TB", "PB"}
+	i := 0
+	thousand := decimal.NewFromInt(1000)
+	for i < len(units)-1 && n.GreaterThanOrEqual(thousand) {
+		n = n.Div(thousand)
+		i++
+	}
+	if i == 0 || n.GreaterThanOrEqual(decimal.NewFromInt(10)) {
+		return n.Round(0).String() + " " + units[i]
+	}
+	return n.Round(1).String() + " " + units[i]
 }
 
 // assumed lists the settings that an estimate depends on.

@@ -71,7 +71,7 @@ func (p *program) init(ctx context.Context, args []string, o initOptions) error 
 	if err != nil {
 		return err
 	}
-	plan, err := p.planOf(ctx, m, name, "")
+	plan, err := p.planOf(ctx, m, name, pipeline.PlanOptions{})
 	if err != nil {
 		return err
 	}

@@ -13,11 +13,14 @@ import (
 // outlook is what a run would do now, given the plan, the journal and the flags.
 // It decides nothing: the run judges again, with the batch locked.
 type outlook struct {
-	submit  []string       // jobs that a task would be created for, in order
-	money   pipeline.Range // for these
-	follow  int            // jobs whose task is under way or in doubt already
-	idle    int            // jobs that are left alone by --limit or --only
-	changed []string       // jobs that the run refuses, see --accept-changes
+	submit  []string         // jobs that a task would be created for, in order
+	money   pipeline.Range   // for these
+	follow  int              // jobs whose task is under way or in doubt already
+	idle    int              // jobs that are left alone by --limit or --only
+	changed []string         // jobs that the run refuses, see --accept-changes
+	done    int              // jobs that are done
+	rest    int              // jobs that failed, were lost or are quarantined, and stay so
+	report  *pipeline.Report // what the journal says; nil if there is none
 
 	unfinished bool // the journal has work for a run, if only to decide on a retry
 }
@@ -34,7 +37,7 @@ func lookAhead(plan *pipeline.Plan, folder string, cfg pipeline.Config) (outlook
 			was[r.ID] = r
 		}
 	}
-	o := outlook{unfinished: report != nil && !report.Complete}
+	o := outlook{report: report, unfinished: report != nil && !report.Complete}
 	n := 0
 	for job, err := range plan.Jobs() {
 		if err != nil {
@@ -68,8 +71,12 @@ func (o *outlook) add(job pipeline.Job, was pipeline.Result, chosen bool, cfg pi
 		o.submit = append(o.submit, job.ID)
 		o.money.Low = o.money.Low.Add(job.Estimated.Low)
 		o.money.High = o.money.High.Add(job.Estimated.High)
+	case was.State == "done":
+		o.done++
 	case underWay(was.State):
 		o.follow++
+	default:
+		o.rest++
 	}
 }
 
@@ -116,6 +123,11 @@ func (o outlook) refusal(plan *pipeline.Plan, cfg pipeline.Config) error {
 		return usagef("changed since they were run: %s; --accept-changes pays for them again, another --name starts another batch",
 			strings.Join(o.changed, ", "))
 	}
+	return o.missing(plan, cfg)
+}
+
+// missing refuses ids that no job of the run has.
+func (o outlook) missing(plan *pipeline.Plan, cfg pipeline.Config) error {
 	missing := slices.Clone(cfg.Only)
 	n := 0
 	for job, err := range plan.Jobs() {
@@ -135,7 +147,7 @@ func (o outlook) refusal(plan *pipeline.Plan, cfg pipeline.Config) error {
 
 // part is the plan of the jobs to submit alone: what an estimate is asked of.
 func (o outlook) part(plan *pipeline.Plan) (*pipeline.Plan, error) {
-	if len(o.submit) == plan.Len() || len(o.submit) == 0 {
+	if len(o.submit) == plan.Len() {
 		return plan, nil
 	}
 	submit := make(map[string]bool, len(o.submit))

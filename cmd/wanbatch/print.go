@@ -115,8 +115,16 @@ func cut(text string, most int) string {
 	return text
 }
 
-// table prints rows in columns, the first left-aligned, the others right-aligned.
-func (p *printer) table(rows [][]string) {
+// tableColumns is how many columns of a terminal a table takes.
+func tableColumns(rows [][]string) int {
+	n := 0
+	for _, w := range cellWidths(rows) {
+		n += w + 3
+	}
+	return n - 1
+}
+
+func cellWidths(rows [][]string) []int {
 	var widths []int
 	for _, row := range rows {
 		for i, cell := range row {
@@ -126,6 +134,12 @@ func (p *printer) table(rows [][]string) {
 			widths[i] = max(widths[i], columns(clean(cell)))
 		}
 	}
+	return widths
+}
+
+// table prints rows in columns, the first left-aligned, the others right-aligned.
+func (p *printer) table(rows [][]string) {
+	widths := cellWidths(rows)
 	for _, row := range rows {
 		var b strings.Builder
 		for i, cell := range row {

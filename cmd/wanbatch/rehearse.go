@@ -27,6 +27,7 @@ type rehearseOptions struct {
 	speed  float64
 	faults []string
 	seed   uint64
+	prices string
 }
 
 func (p *program) rehearseCommand() *cobra.Command {
@@ -63,6 +64,7 @@ func (p *program) rehearseCommand() *cobra.Command {
 	}
 	o.place.flags(cmd)
 	o.voice.flags(cmd)
+	pricesFlag(cmd, &o.prices)
 	cmd.Flags().Float64Var(&o.speed, "speed", 100, "how many `times` faster than real time")
 	faultFlag(cmd, &o.faults)
 	cmd.Flags().Uint64Var(&o.seed, "seed", 0, "fix ids and the dice of faults; 0 draws a `seed`")
@@ -82,7 +84,11 @@ func (p *program) rehearse(ctx context.Context, arg string, o rehearseOptions) e
 		return err
 	}
 	m.Name += rehearsalSuffix
-	plan, err := p.planOf(ctx, m, arg, "")
+	prices, err := pricesFrom(o.prices)
+	if err != nil {
+		return err
+	}
+	plan, err := p.planOf(ctx, m, arg, pipeline.PlanOptions{Prices: prices})
 	if err != nil {
 		return err
 	}

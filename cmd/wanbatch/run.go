@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -18,18 +17,12 @@ import (
 )
 
 type runOptions struct {
-	place
+	terms
 	voice
-	maxCost       string
-	plan          string
-	endpoint      string
-	limit         int
-	only          []string
-	yes, dry      bool
-	retryFailed   bool
-	acceptChanges bool
-	wait          bool
-	json, events  bool
+	plan         string
+	yes, dry     bool
+	wait         bool
+	json, events bool
 }
 
 func (p *program) runCommand() *cobra.Command {
@@ -53,7 +46,7 @@ func (p *program) runCommand() *cobra.Command {
 			return p.run(ctx, args[0], o)
 		}),
 	}
-	o.place.flags(cmd)
+	o.terms.flags(cmd)
 	o.voice.flags(cmd)
 	o.flags(cmd)
 	return cmd
@@ -61,16 +54,10 @@ func (p *program) runCommand() *cobra.Command {
 
 func (o *runOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.maxCost, "max-cost", "", "never let the batch cost more than `amount`, over its whole life; it stands until another is given")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	f.StringVar(&o.plan, "plan", "", "refuse unless the plan is exactly that in `file`, saved by estimate --save")
 	f.BoolVarP(&o.dry, "dry-run", "n", false, "tell what would be submitted, and submit nothing")
-	f.IntVar(&o.limit, "limit", 0, "submit only the first `n` jobs: try one first")
-	f.StringSliceVar(&o.only, "only", nil, "submit only the jobs with these `ids`")
-	f.BoolVar(&o.retryFailed, "retry-failed", false, "submit failed and lost jobs again")
-	f.BoolVar(&o.acceptChanges, "accept-changes", false, "pay again for jobs whose content changed")
 	f.BoolVar(&o.wait, "wait", false, "wait for a batch or lane that another run holds")
-	f.StringVar(&o.endpoint, "endpoint", "", "send calls to `url` instead of the region's own host")
 	f.BoolVar(&o.json, "json", false, "print the report as one JSON document at the end")
 	f.BoolVar(&o.events, "events", false, "print every step as a line of JSON")
 	cmd.MarkFlagsMutuallyExclusive("json", "events")
@@ -82,16 +69,16 @@ func (p *program) run(ctx context.Context, arg string, o runOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	plan, err := p.plan(ctx, arg, o.place)
+	plan, cfg, err := p.planUnder(ctx, arg, o.terms)
 	if err != nil {
 		return err
 	}
 	if err := samePlan(plan, o.plan); err != nil {
 		return err
 	}
-	cfg, err := p.config(plan, o)
-	if err != nil {
-		return err
+	cfg.Wait, cfg.State = o.wait, p.stateFolder()
+	if cfg.State == "" {
+		p.err.line("warning: there is no home folder; runs with another --output are not kept off this lane")
 	}
 	folder := o.folder(&plan.Manifest)
 	ahead, err := lookAhead(plan, folder, cfg)
@@ -102,7 +89,7 @@ func (p *program) run(ctx context.Context, arg string, o runOptions) error {
 		return err
 	}
 	if o.dry {
-		return p.dryRun(plan, ahead, cfg)
+		return p.dryRun(plan, ahead, folder, cfg)
 	}
 	if len(ahead.submit)+ahead.follow > 0 || ahead.unfinished {
 		if cfg.Key, err = p.apiKey(plan.Manifest.Lane); err != nil {
@@ -136,10 +123,7 @@ func (p *program) run(ctx context.Context, arg string, o runOptions) error {
 }
 
 func (o *runOptions) check() error {
-	if o.limit < 0 {
-		return usagef("--limit is a number of jobs from 1, not %d", o.limit)
-	}
-	return o.voice.check()
+	return errors.Join(o.terms.check(), o.voice.check())
 }
 
 // samePlan refuses a plan that is not exactly the one that was saved.
@@ -167,28 +151,6 @@ func samePlan(plan *pipeline.Plan, file string) error {
 	return nil
 }
 
-// config is everything about a run but the key, which is looked for only when it
-// is needed.
-func (p *program) config(plan *pipeline.Plan, o runOptions) (pipeline.Config, error) {
-	limit, err := parseMoney(o.maxCost, plan.Currency)
-	if err != nil {
-		return pipeline.Config{}, err
-	}
-	base, err := p.endpoint(o.endpoint, plan.Manifest.Lane)
-	if err != nil {
-		return pipeline.Config{}, err
-	}
-	state := p.stateFolder()
-	if state == "" {
-		p.err.line("warning: there is no home folder; runs with another --output are not kept off this lane")
-	}
-	return pipeline.Config{
-		Output: o.output, State: state, Endpoint: base, Proxy: http.ProxyFromEnvironment,
-		MaxCost: limit, Limit: o.limit, Only: o.only, RetryFailed: o.retryFailed,
-		AcceptChanges: o.acceptChanges, Wait: o.wait, Version: currentVersion().Version,
-	}, nil
-}
-
 // parseMoney reads an exact amount with or without its currency: 40, 40.00, 40 USD.
 func parseMoney(text, currency string) (decimal.NullDecimal, error) {
 	if text == "" {
@@ -209,13 +171,13 @@ func parseMoney(text, currency string) (decimal.NullDecimal, error) {
 }
 
 // dryRun tells what a run would do.
-func (p *program) dryRun(plan *pipeline.Plan, ahead outlook, cfg pipeline.Config) error {
+func (p *program) dryRun(plan *pipeline.Plan, ahead outlook, folder string, cfg pipeline.Config) error {
 	if len(ahead.submit) > 0 {
-		part, err := ahead.part(plan)
+		f, err := ahead.forecast(plan, folder, cfg, nil)
 		if err != nil {
 			return err
 		}
-		p.out.printEstimate(part, cfg.MaxCost, time.Now())
+		p.out.forecast(f, time.Now())
 		p.out.line("")
 	}
 	p.out.line("would submit %s for %s %s, and follow %d under way; %d left alone",
@@ -237,11 +199,11 @@ func (p *program) consent(plan *pipeline.Plan, ahead outlook, arg string, o runO
 		return usagef("this would submit %s for %s %s, and nobody can be asked here; give --yes, or --plan FILE",
 			count(len(ahead.submit), "job"), span(ahead.money), plan.Currency)
 	}
-	part, err := ahead.part(plan)
+	f, err := ahead.forecast(plan, o.folder(&plan.Manifest), cfg, nil)
 	if err != nil {
 		return err
 	}
-	p.err.printEstimate(part, cfg.MaxCost, time.Now())
+	p.err.forecast(f, time.Now())
 	p.err.ask("submit %s for %s %s? [y/N]", count(len(ahead.submit), "job"), span(ahead.money), plan.Currency)
 	answer, _ := bufio.NewReader(p.stdin).ReadString('\n') // no answer is a no
 	switch strings.ToLower(strings.TrimSpace(answer)) {

@@ -22,6 +22,9 @@ func (p *printer) summary(r *pipeline.Report, folder string, problemsAlone bool)
 		if t.Overruns > 0 {
 			p.labeled("overruns", count(t.Overruns, "task")+" billed above what was held for them; see the report")
 		}
+		if b := r.Budget; b.Stopped {
+			p.labeled("budget", fmt.Sprintf("stopped at the cap of %s, of which %s is billed or held: %s", money(b.Cap.Decimal, r.Currency), b.Committed, b))
+		}
 		p.labeled("videos", filepath.Join(folder, "videos"))
 		p.labeled("report", filepath.Join(folder, "report.json"))
 	}
@@ -90,7 +93,7 @@ func (p *printer) next(r *pipeline.Report, runErr error, arg string) {
 	again := "wanbatch run " + arg
 	switch {
 	case errors.Is(runErr, pipeline.ErrBudget):
-		p.labeled("continue", again+" --max-cost AMOUNT, with more than now")
+		p.labeled("continue", again+" --max-cost "+r.Budget.NeedAll().String()+" pays for all that is left")
 	case runErr != nil:
 		p.labeled("continue", again+", with the same flags")
 	case r.Totals.Quarantined > 0:

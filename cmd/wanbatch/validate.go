@@ -29,7 +29,7 @@ func (p *program) validateCommand() *cobra.Command {
 func (p *program) validate(ctx context.Context, manifests []string, where place) error {
 	var errs []error
 	for _, arg := range manifests {
-		plan, err := p.plan(ctx, arg, where)
+		plan, err := p.plan(ctx, arg, where, nil)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -64,20 +64,9 @@ func rows() []row {
 	}
 }
 
-// Lookup returns the price of a second of output. The error names the part that
-// the table does not know.
-func Lookup(region, model, mode string) (Price, error) {
-	currency, err := Currency(region)
-	if err != nil {
-		return Price{}, err
-	}
-	for _, r := range rows() {
-		if r.region == region && r.model == model && r.mode == mode {
-			return Price{Unit: decimal.RequireFromString(r.unit), Currency: currency}, nil
-		}
-	}
-	return Price{}, fmt.Errorf("no price for model %q, mode %q in %s", model, mode, region)
-}
+// Lookup returns the built-in price of a second of output. The error names the
+// part that the table does not know.
+func Lookup(region, model, mode string) (Price, error) { return BuiltIn().Lookup(region, model, mode) }
 
 // Currency returns the currency in which a region is billed: CNY in Beijing, USD
 // in Singapore.

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wanbatch/wanbatch/pipeline"
+)
+
+// terms are the flags that decide about a run's money. estimate takes the same, so
+// that what it tells and saves is what a run would do.
+type terms struct {
+	place
+	maxCost       string
+	prices        string
+	endpoint      string
+	limit         int
+	only          []string
+	retryFailed   bool
+	acceptChanges bool
+}
+
+func (o *terms) flags(cmd *cobra.Command) {
+	o.place.flags(cmd)
+	pricesFlag(cmd, &o.prices)
+	f := cmd.Flags()
+	f.StringVar(&o.maxCost, "max-cost", "", "never let the batch cost more than `amount`, over its whole life; it stands until another is given")
+	f.IntVar(&o.limit, "limit", 0, "submit only the first `n` jobs: try one first")
+	f.StringSliceVar(&o.only, "only", nil, "submit only the jobs with these `ids`")
+	f.BoolVar(&o.retryFailed, "retry-failed", false, "submit failed and lost jobs again")
+	f.BoolVar(&o.acceptChanges, "accept-changes", false, "pay again for jobs whose content changed")
+	f.StringVar(&o.endpoint, "endpoint", "", "send calls to `url` instead of the region's own host")
+}
+
+func pricesFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVar(file, "prices", "", "take the prices from `file` instead of the built-in table; see estimate --help")
+}
+
+func (o *terms) check() error {
+	if o.limit < 0 {
+		return usagef("--limit is a number of jobs from 1, not %d", o.limit)
+	}
+	return nil
+}
+
+// flagged writes the terms out as they must be given again.
+func (o *terms) flagged() string {
+	text := ""
+	add := func(name, value string) {
+		if value != "" {
+			text += " --" + name + " " + value
+		}
+	}
+	if o.output != "output" {
+		add("output", o.output)
+	}
+	add("name", o.name)
+	add("prices", o.prices)
+	add("max-cost", o.maxCost)
+	add("endpoint", o.endpoint)
+	if o.limit > 0 {
+		add("limit", strconv.Itoa(o.limit))
+	}
+	add("only", strings.Join(o.only, ","))
+	if o.retryFailed {
+		text += " --retry-failed"
+	}
+	if o.acceptChanges {
+		text += " --accept-changes"
+	}
+	return text
+}
+
+// pricesFrom reads the file of --prices, nil if there is none.
+func pricesFrom(file string) (*pipeline.Prices, error) {
+	if file == "" {
+		return nil, nil
+	}
+	return pipeline.ReadPricesFile(file)
+}
+
+// planUnder plans a manifest, as a run under these terms would.
+func (p *program) planUnder(ctx context.Context, arg string, o terms) (*pipeline.Plan, pipeline.Config, error) {
+	prices, err := pricesFrom(o.prices)
+	if err != nil {
+		return nil, pipeline.Config{}, err
+	}
+	plan, err := p.plan(ctx, arg, o.place, prices)
+	if err != nil {
+		return nil, pipeline.Config{}, err
+	}
+	limit, err := parseMoney(o.maxCost, plan.Currency)
+	if err != nil {
+		return nil, pipeline.Config{}, err
+	}
+	base, err := p.endpoint(o.endpoint, plan.Manifest.Lane)
+	if err != nil {
+		return nil, pipeline.Config{}, err
+	}
+	cfg := pipeline.Config{
+		Output: o.output, Endpoint: base, Proxy: http.ProxyFromEnvironment, MaxCost: limit, Limit: o.limit, Only: o.only,
+		RetryFailed: o.retryFailed, AcceptChanges: o.acceptChanges, Version: currentVersion().Version,
+	}
+	return plan.Under(cfg), cfg, nil
+}
