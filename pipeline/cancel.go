@@ -74,13 +74,16 @@ func remembered(path string) (*Plan, error) {
 	}
 	m := NewManifest()
 	m.Name, m.Model, m.Lane.Region = begin.Batch, begin.Model, begin.Region
+	p := &Plan{Currency: begin.Currency}
 	if run != nil {
+		p.prices.Edition = editionOf(run)
 		m.SHA256, m.Lane.Endpoint, m.Budget.MaxCost = run.ManifestSHA256, run.Endpoint, run.Cap
 		if err := m.restore(run.Settings); err != nil {
 			return nil, fmt.Errorf("batch %s: settings of run %s: %w", path, run.ID, err)
 		}
 	}
-	return &Plan{Manifest: *m, Currency: begin.Currency}, nil
+	p.Manifest = *m
+	return p, nil
 }
 
 // restore takes back the settings that [opened] wrote down. What an older

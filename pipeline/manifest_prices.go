@@ -37,16 +37,18 @@ type Prices struct{ list pricing.List }
 // both modes of its model and region in the file. The hash of the list is the
 // SHA-256 of the file's bytes, so that anybody can compare a report with the file.
 type pricesFile struct {
-	Version int    `yaml:"version"`
-	Date    string `yaml:"date"`
-	Source  string `yaml:"source"`
-	Prices  []struct {
-		Region    string `yaml:"region"`
-		Model     string `yaml:"model"`
-		Mode      string `yaml:"mode"`
-		Currency  string `yaml:"currency"`
-		PerSecond string `yaml:"per_second"`
-	} `yaml:"prices"`
+	Version int        `yaml:"version"`
+	Date    string     `yaml:"date"`
+	Source  string     `yaml:"source"`
+	Prices  []priceRow `yaml:"prices"`
+}
+
+type priceRow struct {
+	Region    string `yaml:"region"`
+	Model     string `yaml:"model"`
+	Mode      string `yaml:"mode"`
+	Currency  string `yaml:"currency"`
+	PerSecond string `yaml:"per_second"`
 }
 
 // Bounds of a price file.

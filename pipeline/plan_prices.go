@@ -48,12 +48,24 @@ func (p *Plan) priceTable() PriceTable {
 	return PriceTable{Date: p.prices.Date, Source: p.prices.Source, SHA256: p.prices.Hash}
 }
 
+// The keys under which the settings of a run have its price table.
+const (
+	priceDateKey   = "price_date"
+	priceSourceKey = "price_source"
+	priceHashKey   = "price_sha256"
+)
+
+// editionOf is the price table of a run, the zero one if it did not tell.
+func editionOf(run *batch.Run) pricing.Edition {
+	return pricing.Edition{Date: run.Settings[priceDateKey], Source: run.Settings[priceSourceKey], Hash: run.Settings[priceHashKey]}
+}
+
 // latestPrices is the price table of a run, nil if it is the one that the batch
 // began with.
 func latestPrices(run *batch.Run, begun PriceTable) *PriceTable {
-	t := PriceTable{Date: run.Settings["price_date"], Source: run.Settings["price_source"], SHA256: run.Settings["price_sha256"]}
-	if t.SHA256 == "" || t.SHA256 == begun.SHA256 {
+	e := editionOf(run)
+	if e.Hash == "" || e.Hash == begun.SHA256 {
 		return nil
 	}
-	return &t
+	return &PriceTable{Date: e.Date, Source: e.Source, SHA256: e.Hash}
 }

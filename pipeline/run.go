@@ -274,9 +274,7 @@ func opened(p *Plan, cfg Config, target endpoint, key dashscope.Secret) batch.Ev
 		"settle": l.Settle.String(), "task_life": l.TaskLife.String(), "burst_wait": l.BurstWait.String(),
 		"tries": strconv.Itoa(l.Tries), "fetches": strconv.Itoa(cfg.Fetches),
 	}
-	if prices := p.priceTable(); prices.SHA256 != "" { // a run that only cancels has none
-		settings["price_date"], settings["price_source"], settings["price_sha256"] = prices.Date, prices.Source, prices.SHA256
-	}
+	settings[priceDateKey], settings[priceSourceKey], settings[priceHashKey] = p.prices.Date, p.prices.Source, p.prices.Hash
 	if cfg.Speed != 1 {
 		settings["speed"] = strconv.FormatFloat(cfg.Speed, 'g', -1, 64)
 	}

@@ -51,7 +51,7 @@ func (p *program) estimateCommand() *cobra.Command {
 			return p.estimate(ctx, args[0], o)
 		}),
 	}
-	o.terms.flags(cmd)
+	o.flags(cmd)
 	cmd.Flags().BoolVar(&o.json, "json", false, "one JSON document instead of a table")
 	cmd.Flags().StringVar(&o.save, "save", "", "write the plan to `file`, for run --plan")
 	cmd.Flags().StringVar(&o.rate, "rate", "", "show the money in another currency too, at a `rate` like USD=7.1CNY")
