@@ -67,6 +67,9 @@ func Audit(path string) (*Findings, error) {
 	defer root.Close() // read only: nothing can be lost
 	a := &auditor{path: path, root: root, core: batch.New(batch.Settings{}, nil), books: newBooks(),
 		stored: map[string]bool{}, found: &Findings{Problems: []Finding{}, Notes: []Finding{}}}
+	holder, _ := HolderOf(path) // where it cannot be told, nobody is assumed
+	a.held = holder != nil
+	a.readReports() // before the journal: a report is never ahead of it
 	if err := a.auditJournal(); err != nil {
 		return nil, err
 	}
@@ -81,6 +84,8 @@ type auditor struct {
 	path  string
 	root  *os.Root
 	found *Findings
+	held  bool // a run goes on
+	files map[string]reportFile
 
 	core    *batch.Batch    // fold of the records that are proven
 	books   *books          // the same money, added up by other code

@@ -16,7 +16,7 @@ import (
 func (a *auditor) auditVideos() {
 	expected := map[string]bool{} // by a job that is on its way there, now or since the journal was read
 	for job := range a.core.Jobs() {
-		if !job.State.AtRest() && job.State != batch.StatePending {
+		if !job.State.AtRest() && (a.held || job.State != batch.StatePending) {
 			expected[videosName+"/"+job.Plan.File] = true
 		}
 		if job.Artifact != nil {

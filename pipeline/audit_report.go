@@ -32,21 +32,37 @@ func (a *auditor) auditReports() {
 		return // no run came as far as a report
 	}
 	var want *Report
-	text, ok := a.readReport(reportJSON)
+	text, ok := a.reportText(reportJSON)
 	if ok {
 		want = a.auditJSON(text)
 	}
 	if want == nil { // the table is then compared with the journal as it is
 		want, _ = newReport(a.core, a.head, a.path) // no error: there is a begin
 	}
-	if table, ok := a.readReport(reportCSV); ok {
+	if table, ok := a.reportText(reportCSV); ok {
 		a.auditCSV(table, want)
 	}
 }
 
-func (a *auditor) readReport(name string) ([]byte, bool) {
-	text, err := a.root.ReadFile(name)
+// reportFile is what reading a file of the report gave.
+type reportFile struct {
+	text []byte
+	err  error
+}
+
+func (a *auditor) readReports() {
+	a.files = map[string]reportFile{}
+	for _, name := range []string{reportJSON, reportCSV} {
+		text, err := a.root.ReadFile(name)
+		a.files[name] = reportFile{text, err}
+	}
+}
+
+func (a *auditor) reportText(name string) ([]byte, bool) {
+	text, err := a.files[name].text, a.files[name].err
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && a.held:
+		a.note(name, "nothing: its run writes it at the end", "it is missing, so nothing vouches for the end of the journal yet")
 	case errors.Is(err, fs.ErrNotExist):
 		a.problem(name, writeReportAgain, "it is missing, so nothing vouches for the end of the journal")
 	case err != nil:

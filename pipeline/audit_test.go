@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -132,6 +133,32 @@ func TestAuditOfUnfinishedBatches(t *testing.T) {
 		}), func(c *pipeline.Config) { c.AcceptChanges = true })
 		wantProven(t, r.folder())
 	})
+}
+
+// An audit beside a run finds nothing wrong, whenever it looks.
+func TestAuditBesideARun(t *testing.T) {
+	r := newRig(t, 2000, emulator.Options{})
+	plan, cfg := r.plan(12, "true"), r.config()
+	begun, done := make(chan struct{}), make(chan error, 1)
+	once := sync.OnceFunc(func() { close(begun) })
+	cfg.OnEvent = func(pipeline.Event) { once() }
+	go func() {
+		_, err := pipeline.Run(t.Context(), plan, cfg)
+		done <- err
+	}()
+	<-begun
+	for audits := 1; ; audits++ {
+		wantProven(t, r.folder())
+		select {
+		case err := <-done:
+			if err != nil || audits < 5 {
+				t.Errorf("%d audits, run: %v", audits, err)
+			}
+			wantProven(t, r.folder())
+			return
+		default:
+		}
+	}
 }
 
 // The journal may have grown since the report was written, and may end in a torn

@@ -106,7 +106,7 @@ func (d *driver) runWorkers(ctx context.Context) error {
 			})
 		}
 	}
-	pool(cap(d.toCreate), d.toCreate, d.workers.create)
+	pool(cap(d.toCreate), d.toCreate, d.create)
 	pool(cap(d.toLook), d.toLook, d.workers.look)
 	pool(cap(d.toFetch), d.toFetch, d.fetch)
 	group.Go(func() error {
@@ -116,6 +116,14 @@ func (d *driver) runWorkers(ctx context.Context) error {
 		return d.loop(ctx)
 	})
 	return group.Wait()
+}
+
+// create does not break off at once when the run is told to leave: what a create
+// made, nothing tells as well as its answer.
+func (d *driver) create(ctx context.Context, e batch.Effect) batch.Observation {
+	ctx, release := lingering(ctx, lastAnswer)
+	defer release()
+	return d.workers.create(ctx, e)
 }
 
 func (d *driver) fetch(ctx context.Context, e batch.Effect) batch.Observation {
@@ -194,7 +202,7 @@ func (d *driver) start(ctx context.Context, e batch.Effect) {
 	to, do := d.toLook, d.workers.look
 	switch e.Op {
 	case batch.OpCreate:
-		to, do = d.toCreate, d.workers.create
+		to, do = d.toCreate, d.create
 	case batch.OpFetch:
 		to, do = d.toFetch, d.fetch
 	}
@@ -224,11 +232,44 @@ func (d *driver) wait(ctx context.Context, wake time.Time) {
 	}
 }
 
+// lastAnswer is how long a run that is told to leave at once waits for the answer
+// to a create.
+const lastAnswer = 200 * time.Millisecond
+
+// lingering returns a context that ends so much later than ctx, or when released.
+func lingering(ctx context.Context, d time.Duration) (context.Context, func()) {
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(d, func() { cancel(context.Cause(ctx)) })
+	})
+	return longer, func() { stop(); cancel(nil) }
+}
+
+// leave records what has arrived, once no worker works any more, and that nobody
+// waits for more.
+func (d *driver) leave() error {
+	d.core.Observe(batch.Observation{Result: batch.Interrupt})
+	for len(d.answers) > 0 {
+		d.core.Observe(<-d.answers)
+	}
+	for {
+		step, _, ok := d.core.Next(d.clock.now())
+		if !ok {
+			return d.record(batch.Event{Kind: batch.Closed, At: d.clock.now(), By: string(batch.StopInterrupted), Message: errLeft.Error()})
+		}
+		if err := d.take(context.Background(), step); err != nil {
+			return err
+		}
+	}
+}
+
+var errLeft = fmt.Errorf("%w at once; run again to continue", ErrInterrupted)
+
 // finish records that the run ended on purpose and says why it did.
 func (d *driver) finish(ctx context.Context, err error) error {
 	if err != nil {
 		if ctx.Err() != nil && !errors.Is(err, journal.ErrDead) {
-			err = fmt.Errorf("%w at once; run again to continue", ErrInterrupted)
+			err = errors.Join(errLeft, d.leave())
 		}
 		d.tell.finished(d.clock.now(), err)
 		return err
@@ -243,7 +284,11 @@ func (d *driver) finish(ctx context.Context, err error) error {
 	if v.Stop != batch.StopNone {
 		reason = string(v.Stop)
 	}
-	if e := d.record(batch.Event{Kind: batch.Closed, At: d.clock.now(), By: reason}); e != nil {
+	closed := batch.Event{Kind: batch.Closed, At: d.clock.now(), By: reason, Code: v.StopCode}
+	if err != nil {
+		closed.Message = err.Error()
+	}
+	if e := d.record(closed); e != nil {
 		return errors.Join(err, e)
 	}
 	d.tell.finished(d.clock.now(), err)

@@ -26,6 +26,7 @@ type Report struct {
 	ManifestSHA256 string      `json:"manifest_sha256"`
 	GeneratedAt    time.Time   `json:"generated_at"` // of the newest record: a report is as old as its journal
 	Complete       bool        `json:"complete"`     // nothing is left for Run to do
+	Stopped        *Stopped    `json:"stopped"`      // how the newest run ended; null while it goes on, and if it was killed
 	Currency       string      `json:"currency"`
 	PriceTable     PriceTable  `json:"price_table"`
 	LatestPrices   *PriceTable `json:"latest_price_table,omitzero"` // of the newest run, if it is another: each job has its unit price
@@ -47,6 +48,13 @@ type ReportLane struct {
 	Region   string `json:"region"`
 	Key      string `json:"key"` // fingerprint, never the key; "" if the batch never ran
 	Endpoint string `json:"endpoint"`
+}
+
+// Stopped says how a run ended on purpose.
+type Stopped struct {
+	At      time.Time `json:"at"`
+	Reason  string    `json:"reason"`  // finished, budget, account, key, setup, disk, deadline or interrupted
+	Message string    `json:"message"` // what a person was told; "" if nothing was in the way
 }
 
 // Totals sums the jobs up.
@@ -166,6 +174,9 @@ func newReport(core *batch.Batch, head journal.Head, folder string) (*Report, er
 	if run := core.LastRun(); run != nil {
 		r.Lane.Key, r.Lane.Endpoint, r.ManifestSHA256 = run.Key, run.Endpoint, run.ManifestSHA256
 		r.LatestPrices = latestPrices(run, r.PriceTable)
+	}
+	if end := core.Closed(); end != nil {
+		r.Stopped = &Stopped{At: end.At.UTC(), Reason: end.By, Message: end.Message}
 	}
 	for job := range core.Jobs() {
 		if job.Removed && job.State == batch.StatePending && len(job.Attempts) == 0 {

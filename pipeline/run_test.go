@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -292,6 +294,65 @@ func TestInterrupt(t *testing.T) {
 				t.Errorf("%d creates for 5 pairs", n)
 			}
 		})
+	}
+}
+
+// What a create made is recorded although the run leaves at once: nothing else
+// tells for sure, and on a lane that others use nothing else tells at all.
+func TestLeavingKeepsAnswers(t *testing.T) {
+	for name, leave := range map[string]func(http.RoundTripper, func()) http.RoundTripper{
+		"arrived": func(to http.RoundTripper, cancel func()) http.RoundTripper {
+			return network(func(r *http.Request) (*http.Response, error) {
+				resp, err := to.RoundTrip(r)
+				if err != nil || r.Method != http.MethodPost {
+					return resp, err
+				}
+				body, err := io.ReadAll(resp.Body)
+				resp.Body = io.NopCloser(bytes.NewReader(body))
+				cancel()
+				return resp, err
+			})
+		},
+		"on its way": func(to http.RoundTripper, cancel func()) http.RoundTripper {
+			return network(func(r *http.Request) (*http.Response, error) {
+				if r.Method == http.MethodPost {
+					cancel()
+				}
+				return to.RoundTrip(r)
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 300, emulator.Options{})
+			plan := r.plan(2, "false")
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			report, err := r.try(ctx, plan, func(c *pipeline.Config) { c.Transport = leave(http.DefaultTransport, cancel) })
+			if !errors.Is(err, pipeline.ErrInterrupted) {
+				t.Fatalf("error %v", err)
+			}
+			if j := report.Jobs[0]; j.TaskID == nil {
+				t.Errorf("%s left %s, without the task that it made", j.ID, j.State)
+			}
+			r.settled(r.run(plan), 2)
+		})
+	}
+}
+
+// An answer that does not come holds nobody up.
+func TestLeavingWaitsForNobody(t *testing.T) {
+	r := newRig(t, 300, emulator.Options{}, "slow-reply:1")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	report, err := r.try(ctx, r.plan(1, "true"), func(c *pipeline.Config) {
+		c.OnEvent = func(e pipeline.Event) {
+			if e.Kind == "intended" {
+				cancel()
+			}
+		}
+	})
+	if !errors.Is(err, pipeline.ErrInterrupted) || report.Jobs[0].State != "in_doubt" {
+		t.Fatalf("%s, error %v", report.Jobs[0].State, err)
 	}
 }
 

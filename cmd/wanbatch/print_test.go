@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/wanbatch/wanbatch/pipeline"
 )
 
 func FuzzClean(f *testing.F) {
@@ -102,5 +104,36 @@ func TestParseMoney(t *testing.T) {
 		if text != tt.want || err == nil != got.Valid {
 			t.Errorf("parseMoney(%q) = %s (%v), want %s", tt.text, text, err, tt.want)
 		}
+	}
+}
+
+// Why nobody works on a batch is told, also where nothing could be recorded.
+func TestStanding(t *testing.T) {
+	ran := pipeline.Report{Lane: pipeline.ReportLane{Endpoint: "http://127.0.0.1:1"}}
+	limited, finished, stopped := ran, ran, ran
+	limited.Stopped = &pipeline.Stopped{Reason: "finished"}
+	finished.Complete = true
+	stopped.Stopped = &pipeline.Stopped{Reason: "key", Message: "stopped by the account: InvalidApiKey"}
+	for _, tt := range []struct {
+		name   string
+		report pipeline.Report
+		holder *pipeline.Holder
+		want   string
+	}{
+		{"held", finished, &pipeline.Holder{PID: 42, Host: "here"}, "process 42 on here works on it"},
+		{"killed", ran, nil, "killed"},
+		{"stopped", stopped, nil, ", stopped by the account: InvalidApiKey"},
+		{"limited", limited, nil, "not finished; wanbatch run continues it"},
+		{"never run", pipeline.Report{}, nil, "not finished"},
+	} {
+		var b bytes.Buffer
+		(&printer{w: &b}).standing(&tt.report, tt.holder)
+		if !strings.Contains(b.String(), tt.want) {
+			t.Errorf("%s: %q, want %q", tt.name, b.String(), tt.want)
+		}
+	}
+	var b bytes.Buffer
+	if (&printer{w: &b}).standing(&finished, nil); b.Len() > 0 {
+		t.Errorf("finished: %q", b.String())
 	}
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +18,9 @@ func (p *program) statusCommand() *cobra.Command {
 		Use:   "status MANIFEST|DIR",
 		Short: "what the journal says; no network",
 		Long: "Tells where a batch stands, from its journal alone: also while it runs, after a\n" +
-			"crash, or on another machine. Changes and repairs nothing.\n\n" +
+			"crash, or on another machine. Names the process that works on it now, or says\n" +
+			"how the last run ended. Changes and repairs nothing. The JSON is that of\n" +
+			"report.json, with that process as \"holder\".\n\n" +
 			"Exits 0 if the journal could be read, however the jobs stand; 2 if there is no\n" +
 			"batch, 1 if the journal is damaged.",
 		Example: "  wanbatch status output/spring-dance",
@@ -39,16 +43,35 @@ func (p *program) status(arg string, where place, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	holder, _ := pipeline.HolderOf(folder) // a courtesy: where it cannot be told, nobody is named
 	if asJSON {
-		return r.JSON(p.out)
+		lines := json.NewEncoder(p.out)
+		lines.SetIndent("", "  ")
+		return lines.Encode(struct {
+			*pipeline.Report
+			Holder *pipeline.Holder `json:"holder,omitzero"`
+		}{r, holder})
 	}
 	p.out.summary(r, folder, false)
 	p.out.labeled("lane", r.Lane.Region+" "+r.Model+at(r.Lane))
 	p.out.labeled("journal", count(int(r.Journal.Records), "record")+", the newest of "+r.GeneratedAt.Local().Format(time.DateTime))
-	if !r.Complete {
-		p.out.labeled("left", "this batch is not finished; wanbatch run continues it")
-	}
+	p.out.standing(r, holder)
 	return nil
+}
+
+// standing tells who works on a batch, or why nobody does though it is not finished.
+func (p *printer) standing(r *pipeline.Report, holder *pipeline.Holder) {
+	switch {
+	case holder != nil:
+		p.labeled("now", fmt.Sprintf("process %d on %s works on it, since %s", holder.PID, holder.Host, holder.Since.Local().Format(time.DateTime)))
+	case r.Complete:
+	case r.Stopped != nil && r.Stopped.Message != "":
+		p.labeled("stopped", r.Stopped.At.Local().Format(time.DateTime)+", "+r.Stopped.Message)
+	case r.Stopped == nil && r.Lane.Endpoint != "":
+		p.labeled("stopped", "the last run was killed, or its machine went down; wanbatch run continues it")
+	default:
+		p.labeled("left", "this batch is not finished; wanbatch run continues it")
+	}
 }
 
 // at says where and as whom a batch ran last.

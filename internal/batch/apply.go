@@ -33,7 +33,8 @@ func (b *Batch) Apply(e Event) error {
 		b.applyUploaded(e)
 		return nil
 	case Closed:
-		b.closed = true
+		end := e // only this event is kept
+		b.closed = &end
 		return nil
 	}
 	j, ok := b.byID[e.Job]
@@ -143,7 +144,7 @@ func (b *Batch) applyOpened(e Event) error {
 	if b.lastRun != nil && (b.lastRun.Key != e.Run.Key || b.lastRun.Endpoint != e.Run.Endpoint) {
 		b.forgetUploads()
 	}
-	b.lastRun, b.closed = e.Run, false
+	b.lastRun, b.closed = e.Run, nil
 	if b.settings.Fetches == 0 { // it is only read: judge as that run did
 		b.settings.Tries = e.Run.Tries
 	}

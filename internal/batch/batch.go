@@ -131,7 +131,7 @@ type Batch struct {
 	lastRun  *Run
 	keySince time.Time // since when runs have used the newest run's API key
 	last     time.Time // newest event
-	closed   bool      // the newest run ended on purpose
+	closed   *Event    // how the newest run ended on purpose; nil if it goes on, or died
 
 	jobs   []*job
 	byID   map[string]*job
@@ -212,8 +212,8 @@ func (b *Batch) Outstanding() int { return len(b.flying) }
 // Last returns the time of the newest event; a run's clock must not start before it.
 func (b *Batch) Last() time.Time { return b.last }
 
-// Closed reports whether the newest run ended on purpose.
-func (b *Batch) Closed() bool { return b.closed }
+// Closed returns how the newest run ended on purpose, nil if it goes on or died.
+func (b *Batch) Closed() *Event { return b.closed }
 
 // Begin returns what the batch is, nil before the event begun.
 func (b *Batch) Begin() *Begin { return b.begin }

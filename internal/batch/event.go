@@ -54,8 +54,8 @@ type Event struct {
 
 	Hold    decimal.Decimal // intended: the most that this attempt can cost
 	Class   Class           // refused, ended: the judgement that was acted on
-	Code    string          // refused, ended: the provider's code; spoiled: ours
-	Message string          // refused, ended, unanswered, spoiled: for people, already sanitized
+	Code    string          // refused, ended, closed: the provider's code; spoiled: ours
+	Message string          // refused, ended, unanswered, spoiled, closed: for people, already sanitized
 
 	Tasks []string  // foreign: the ids; quarantined: the candidates
 	Mid   bool      // foreign: seen mid-run where nothing else should create, so the lane is shared from now on

@@ -227,3 +227,41 @@ func TestRefusedTakeOver(t *testing.T) {
 		t.Errorf("the refused take-over left %+v", l.Previous())
 	}
 }
+
+// Who looks takes nothing: a name left behind by a dead process is nobody, and
+// somebody who looks all the time keeps no run out.
+func TestHolder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	want := func(who *journal.Owner) {
+		t.Helper()
+		got, err := journal.Holder(path)
+		if diff := cmp.Diff(who, got); diff != "" || err != nil {
+			t.Errorf("holder (-want +got), %v:\n%s", err, diff)
+		}
+	}
+	want(nil)
+	first := owner("first")
+	l := acquire(t, path, "first")
+	want(&first)
+	release(t, l, false)
+	want(nil)
+	var looker sync.WaitGroup
+	done := make(chan struct{})
+	looker.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if who, err := journal.Holder(path); err != nil || who != nil && *who != first {
+				t.Errorf("holder %v, %v", who, err)
+			}
+		}
+	})
+	for range 100 {
+		release(t, acquire(t, path, "first"), false)
+	}
+	close(done)
+	looker.Wait()
+}
