@@ -141,8 +141,9 @@ type Try struct {
 	RequestID   *string             `json:"request_id"`
 	Status      *string             `json:"status"` // the provider's, once the task ended
 	Code        string              `json:"code,omitzero"`
-	Billed      decimal.NullDecimal `json:"billed"`       // null while or where it is not known
-	BillingDate *string             `json:"billing_date"` // of a billed task, in UTC+8 as the provider bills
+	Seconds     decimal.NullDecimal `json:"billed_seconds"` // confirmed usage, null like Billed
+	Billed      decimal.NullDecimal `json:"billed"`         // null while or where it is not known
+	BillingDate *string             `json:"billing_date"`   // of a billed task, in UTC+8 as the provider bills
 	Candidates  []string            `json:"candidates,omitzero"`
 }
 

@@ -67,9 +67,9 @@ func newTry(a batch.Attempt) Try {
 	}
 	switch a.Money {
 	case batch.MoneyFreed:
-		t.Billed = decimal.NewNullDecimal(decimal.Zero)
+		t.Seconds, t.Billed = decimal.NewNullDecimal(decimal.Zero), decimal.NewNullDecimal(decimal.Zero)
 	case batch.MoneyBilled:
-		t.Billed = a.Billed
+		t.Seconds, t.Billed = a.End.Usage, a.Billed
 		t.BillingDate = billingDate(*a.End)
 	}
 	if a.End != nil {
@@ -83,7 +83,7 @@ func billingDate(e batch.End) *string {
 	if e.Ended.IsZero() {
 		return nil
 	}
-	return optional(e.Ended.In(time.FixedZone("UTC+8", 8*60*60)).Format(time.DateOnly))
+	return optional(e.Ended.In(billingZone()).Format(time.DateOnly))
 }
 
 // billedKnown reports whether no task of the job succeeded without usage.

@@ -9,7 +9,7 @@
 //	wanbatch estimate MANIFEST           jobs, seconds, money, wall-clock time; spends nothing
 //	wanbatch run      MANIFEST           do it, or continue it: the only command that spends
 //	wanbatch status   MANIFEST|DIR       what the journal says; no network
-//	wanbatch report   MANIFEST|DIR       write report.json and report.csv again from the journal
+//	wanbatch report   MANIFEST|DIR...    write the report again from the journal, or one bill of many
 //	wanbatch resolve  MANIFEST|DIR JOB   settle a quarantined job: --adopt TASK, --resubmit or --abandon
 //	wanbatch cancel   MANIFEST|DIR       cancel the tasks that still wait at the provider; spends nothing
 //	wanbatch audit    MANIFEST|DIR       prove journal, report and videos; no network

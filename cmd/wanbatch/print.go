@@ -138,15 +138,21 @@ func cellWidths(rows [][]string) []int {
 }
 
 // table prints rows in columns, the first left-aligned, the others right-aligned.
-func (p *printer) table(rows [][]string) {
+func (p *printer) table(rows [][]string) { p.aligned(rows, 1) }
+
+// aligned prints rows in columns, of which the first few are left-aligned.
+func (p *printer) aligned(rows [][]string, left int) {
 	widths := cellWidths(rows)
 	for _, row := range rows {
 		var b strings.Builder
 		for i, cell := range row {
 			pad := strings.Repeat(" ", widths[i]-columns(clean(cell)))
-			if i == 0 {
+			switch {
+			case i == 0:
 				b.WriteString("  " + cell + pad)
-			} else {
+			case i < left:
+				b.WriteString("   " + cell + pad)
+			default:
 				b.WriteString("   " + pad + cell)
 			}
 		}
@@ -182,10 +188,13 @@ func span(r pipeline.Range) string {
 	return r.Low.String() + " to " + r.High.String()
 }
 
-// count is a number of things with the right ending: "1 job", "2 jobs".
+// count is a number of things with the right ending: "1 job", "2 jobs", "2 batches".
 func count(n int, thing string) string {
-	if n == 1 {
+	switch {
+	case n == 1:
 		return "1 " + thing
+	case strings.HasSuffix(thing, "ch"):
+		thing += "e"
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }
