@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strconv"
-	"time"
 
 	"github.com/wanbatch/wanbatch/internal/batch"
 	"github.com/wanbatch/wanbatch/internal/dashscope"
@@ -85,39 +83,3 @@ func remembered(path string) (*Plan, error) {
 	p.Manifest = *m
 	return p, nil
 }
-
-// restore takes back the settings that [opened] wrote down. What an older
-// program did not write keeps its default.
-func (m *Manifest) restore(settings map[string]string) error {
-	l := &m.Limits
-	for name, read := range map[string]func(string) error{
-		"exclusive":         func(s string) error { m.Lane.Exclusive = Exclusive(s); return nil },
-		"running":           into(&l.Running, strconv.Atoi),
-		"queue_ahead":       into(&l.QueueAhead, strconv.Atoi),
-		"create_per_second": into(&l.CreatePerSecond, parseRate),
-		"query_per_second":  into(&l.QueryPerSecond, parseRate),
-		"poll_min":          into(&l.PollMin, time.ParseDuration),
-		"poll_max":          into(&l.PollMax, time.ParseDuration),
-		"settle":            into(&l.Settle, time.ParseDuration),
-		"task_life":         into(&l.TaskLife, time.ParseDuration),
-		"burst_wait":        into(&l.BurstWait, time.ParseDuration),
-		"tries":             into(&l.Tries, strconv.Atoi),
-	} {
-		if text, ok := settings[name]; ok {
-			if err := read(text); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-		}
-	}
-	return nil
-}
-
-// into returns a function that parses a text into a variable.
-func into[T any](to *T, parse func(string) (T, error)) func(string) error {
-	return func(text string) (err error) {
-		*to, err = parse(text)
-		return err
-	}
-}
-
-func parseRate(text string) (float64, error) { return strconv.ParseFloat(text, 64) }

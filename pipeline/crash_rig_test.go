@@ -261,7 +261,7 @@ func (w *world) resolve(p *Plan, verdict Verdict) error {
 			if kind == batch.Adopted {
 				task = job.Attempts[len(job.Attempts)-1].Candidates[0]
 			}
-			e, err := f.core.Resolve(job.ID, kind, task, later(time.Now().UTC(), f.core.Last()))
+			e, err := f.core.Resolve(job.ID, kind, task, coreTime(f.core, time.Now()))
 			if err != nil {
 				return err
 			}

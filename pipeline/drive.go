@@ -27,12 +27,22 @@ type clock struct {
 
 func newClock(core *batch.Batch, speed float64) clock {
 	start := time.Now()
-	return clock{base: later(start.UTC().Round(0), core.Last()), start: start, speed: speed,
+	return clock{base: coreTime(core, start), start: start, speed: speed,
 		behind: speed == 1 && core.Last().Sub(start) > time.Minute}
 }
 
 func (c clock) now() time.Time {
 	return c.base.Add(time.Duration(float64(time.Since(c.start)) * c.speed))
+}
+
+// coreTime is the time of the wall clock as a batch takes it: never before its
+// newest event.
+func coreTime(core *batch.Batch, wall time.Time) time.Time {
+	wall = wall.UTC().Round(0)
+	if last := core.Last(); last.After(wall) {
+		return last
+	}
+	return wall
 }
 
 // lag is how far now lags behind the wall clock: the monotonic clock stands still

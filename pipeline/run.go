@@ -76,7 +76,7 @@ func inFolder(ctx context.Context, path string, core *batch.Batch, create bool, 
 func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target endpoint) error {
 	var retries []batch.Event
 	if cfg.RetryFailed {
-		retries = f.core.RetryFailed(later(time.Now().UTC(), f.core.Last()))
+		retries = f.core.RetryFailed(coreTime(f.core, time.Now()))
 	}
 	if v := f.core.View(); v.Left-v.Unselected+len(retries) == 0 {
 		return nil // everything is at rest: no key is needed, nothing is asked
@@ -102,7 +102,7 @@ func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target e
 // enter brings the journal up to date with the plan: what is new is planned,
 // what left the manifest is removed, what changed is refused or accepted.
 func enter(f *folder, p *Plan, cfg Config) error {
-	now := later(time.Now(), f.core.Last())
+	now := coreTime(f.core, time.Now())
 	begin, err := beginning(p, cfg)
 	if err != nil {
 		return err
@@ -264,22 +264,16 @@ func sameLane(core *batch.Batch, target endpoint, key dashscope.Secret) error {
 
 // opened is the record that starts a run, with every setting in force.
 func opened(p *Plan, cfg Config, target endpoint, key dashscope.Secret) batch.Event {
-	l := p.Manifest.Limits
-	settings := map[string]string{
-		"exclusive": string(p.Manifest.Lane.Exclusive),
-		"running":   strconv.Itoa(l.Running), "queue_ahead": strconv.Itoa(l.QueueAhead),
-		"create_per_second": strconv.FormatFloat(l.CreatePerSecond, 'g', -1, 64),
-		"query_per_second":  strconv.FormatFloat(l.QueryPerSecond, 'g', -1, 64),
-		"poll_min":          l.PollMin.String(), "poll_max": l.PollMax.String(),
-		"settle": l.Settle.String(), "task_life": l.TaskLife.String(), "burst_wait": l.BurstWait.String(),
-		"tries": strconv.Itoa(l.Tries), "fetches": strconv.Itoa(cfg.Fetches),
+	settings := map[string]string{"fetches": strconv.Itoa(cfg.Fetches)}
+	for _, one := range p.Manifest.settings() {
+		settings[one.name] = one.text()
 	}
 	settings[priceDateKey], settings[priceSourceKey], settings[priceHashKey] = p.prices.Date, p.prices.Source, p.prices.Hash
 	if cfg.Speed != 1 {
-		settings["speed"] = strconv.FormatFloat(cfg.Speed, 'g', -1, 64)
+		settings["speed"] = rateText(cfg.Speed)
 	}
 	return batch.Event{Kind: batch.Opened, Run: &batch.Run{ID: rand.Text(), ManifestSHA256: p.Manifest.SHA256,
-		Endpoint: target.origin, Key: key.Fingerprint(), Cap: cfg.cap(p), Exclusive: batch.Exclusive(p.Manifest.Lane.Exclusive), Tries: l.Tries, Settings: settings}}
+		Endpoint: target.origin, Key: key.Fingerprint(), Cap: cfg.cap(p), Exclusive: batch.Exclusive(p.Manifest.Lane.Exclusive), Tries: p.Manifest.Limits.Tries, Settings: settings}}
 }
 
 func batchSettings(p *Plan, cfg Config) batch.Settings {
@@ -311,11 +305,4 @@ func untilStopped(ctx context.Context, stop <-chan struct{}) (context.Context, c
 		}
 	}()
 	return ctx, func() { cancel(); <-done }
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
