@@ -108,7 +108,7 @@ func TestParseMoney(t *testing.T) {
 }
 
 // Why nobody works on a batch is told, also where nothing could be recorded.
-func TestStanding(t *testing.T) {
+func TestPresence(t *testing.T) {
 	ran := pipeline.Report{Lane: pipeline.ReportLane{Endpoint: "http://127.0.0.1:1"}}
 	limited, finished, stopped := ran, ran, ran
 	limited.Stopped = &pipeline.Stopped{Reason: "finished"}
@@ -127,13 +127,13 @@ func TestStanding(t *testing.T) {
 		{"never run", pipeline.Report{}, nil, "not finished"},
 	} {
 		var b bytes.Buffer
-		(&printer{w: &b}).standing(&tt.report, tt.holder)
+		(&printer{w: &b}).presence(&tt.report, tt.holder)
 		if !strings.Contains(b.String(), tt.want) {
 			t.Errorf("%s: %q, want %q", tt.name, b.String(), tt.want)
 		}
 	}
 	var b bytes.Buffer
-	if (&printer{w: &b}).standing(&finished, nil); b.Len() > 0 {
+	if (&printer{w: &b}).presence(&finished, nil); b.Len() > 0 {
 		t.Errorf("finished: %q", b.String())
 	}
 }

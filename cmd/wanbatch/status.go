@@ -55,12 +55,12 @@ func (p *program) status(arg string, where place, asJSON bool) error {
 	p.out.summary(r, folder, false)
 	p.out.labeled("lane", r.Lane.Region+" "+r.Model+at(r.Lane))
 	p.out.labeled("journal", count(int(r.Journal.Records), "record")+", the newest of "+r.GeneratedAt.Local().Format(time.DateTime))
-	p.out.standing(r, holder)
+	p.out.presence(r, holder)
 	return nil
 }
 
-// standing tells who works on a batch, or why nobody does though it is not finished.
-func (p *printer) standing(r *pipeline.Report, holder *pipeline.Holder) {
+// presence tells who works on a batch, or why nobody does though it is not finished.
+func (p *printer) presence(r *pipeline.Report, holder *pipeline.Holder) {
 	switch {
 	case holder != nil:
 		p.labeled("now", fmt.Sprintf("process %d on %s works on it, since %s", holder.PID, holder.Host, holder.Since.Local().Format(time.DateTime)))
