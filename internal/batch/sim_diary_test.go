@@ -12,7 +12,7 @@ type diary struct {
 	reach map[string]int
 	hash  uint64
 	lines [200]line // a ring
-	told  int
+	said  int
 }
 
 type line struct {
@@ -42,8 +42,8 @@ func (d *diary) mixString(text string) {
 
 // tell adds a line. Lines become text only when somebody reads them.
 func (s *sim) tell(what string, n int, args ...string) {
-	l := &s.lines[s.told%len(s.lines)]
-	s.told++
+	l := &s.lines[s.said%len(s.lines)]
+	s.said++
 	*l = line{at: s.now, what: what, n: n}
 	copy(l.args[:], args)
 	s.mix64(uint64(s.now.Sub(epoch)))
@@ -57,7 +57,7 @@ func (s *sim) tell(what string, n int, args ...string) {
 // story is the newest n lines.
 func (d *diary) story(n int) string {
 	var b strings.Builder
-	for i := max(0, d.told-min(n, len(d.lines))); i < d.told; i++ {
+	for i := max(0, d.said-min(n, len(d.lines))); i < d.said; i++ {
 		l := &d.lines[i%len(d.lines)]
 		fmt.Fprintf(&b, "%12.3f  %s %d %s\n", l.at.Sub(epoch).Seconds(), l.what, l.n, strings.Join(l.args[:], " "))
 	}

@@ -40,8 +40,10 @@ func (s *sim) play() (err error) {
 		if length, known := s.lengths[id]; known {
 			plan.Length = decimal.NewNullDecimal(length)
 		}
+		plan.ImageSHA256, plan.VideoSHA256 = s.input(s.images, "image"), s.input(s.videos, "video")
 		s.record(Event{Kind: Planned, Job: id, Plan: plan})
 	}
+	s.reuse()
 	for s.run = 1; s.run < mostRuns; s.run++ {
 		finished, err := s.process()
 		if err != nil || finished {
@@ -85,6 +87,7 @@ func (s *sim) restart() error {
 	}
 	clear(s.busy)
 	s.torn, s.dead = nil, false
+	s.setClock()
 	s.person()
 	return nil
 }
@@ -106,6 +109,19 @@ func (s *sim) reread() error {
 	return nil
 }
 
+// reuse takes the work of another batch for some jobs, as the shell does.
+func (s *sim) reuse() {
+	if s.honest || s.rnd.IntN(8) != 0 {
+		return
+	}
+	for _, j := range s.b.jobs {
+		if s.chance(200) {
+			s.hit("reused")
+			s.record(Event{Kind: Reused, Job: j.id, Origin: "other", Artifact: &Artifact{Path: j.id + ".mp4", Bytes: 1}})
+		}
+	}
+}
+
 // person settles quarantines and retries failures, now and then. It knows the
 // truth, as a person who looks at the provider's console would.
 func (s *sim) person() {
@@ -122,7 +138,7 @@ func (s *sim) person() {
 		if task != "" && s.chance(300) && s.p.byID[task].status != StatusRunning && s.p.byID[task].status != StatusPending {
 			kind = Abandoned
 		}
-		e, err := s.b.Resolve(j.id, kind, task, s.now)
+		e, err := s.b.Resolve(j.id, kind, task, s.core())
 		if err != nil {
 			continue
 		}
@@ -133,7 +149,7 @@ func (s *sim) person() {
 		s.record(e)
 	}
 	if s.chance(100) {
-		for _, e := range s.b.RetryFailed(s.now) {
+		for _, e := range s.b.RetryFailed(s.core()) {
 			if s.p.live[e.Job] == 0 {
 				s.hit("person: retries failed jobs")
 				s.again[e.Job]++
@@ -151,7 +167,8 @@ func (s *sim) process() (finished bool, err error) {
 		if s.fault(s.mix.interrupt, "stop: interrupted") {
 			s.b.Observe(Observation{Result: Interrupt})
 		}
-		step, wake, ok := s.b.Next(s.now)
+		s.b.Slept(s.slept)
+		step, wake, ok := s.b.Next(s.core())
 		if err := s.check(ok, wake); err != nil {
 			return false, err
 		}
@@ -191,7 +208,7 @@ func (s *sim) end() (finished bool, err error) {
 			s.hit("more than 24 hours")
 		}
 		return v.Jobs[StateQuarantined] == 0 || s.calm(), nil
-	case v.Stop == StopBudget:
+	case v.Stop == StopBudget || v.Stop == StopDeadline && s.calm():
 		return true, nil
 	}
 	return false, nil
@@ -200,7 +217,7 @@ func (s *sim) end() (finished bool, err error) {
 // record makes an event durable and folds it.
 func (s *sim) record(e Event) {
 	if e.At.IsZero() {
-		e.At = s.now
+		e.At = s.core()
 	}
 	s.tell(string(e.Kind), e.Attempt, e.Job, e.Task, string(e.Class), e.By)
 	s.count(e)
@@ -220,11 +237,18 @@ func (s *sim) note(e Event) {
 	s.events = append(s.events, e)
 	s.moved = true
 	switch e.Kind {
+	case Uploaded:
+		s.keep(e)
+	case Ended:
+		s.distrust(e)
 	case Intended:
-		s.open = e.Job
+		s.open, s.sent = e.Job, s.now
 	case Accepted, Refused, Absent, Adopted, Quarantined:
 		if e.By != ByOperator {
 			s.open = ""
+		}
+		if e.Task != "" {
+			s.at[e.Task] = s.now
 		}
 	}
 }

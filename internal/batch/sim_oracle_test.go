@@ -16,7 +16,10 @@ type oracle struct {
 	moved     bool // something was recorded since the money was last checked
 	meter     int  // the provider's, when it was
 	deadline  time.Time
-	again     map[string]int // a person's resubmissions, by job
+	again     map[string]int       // a person's resubmissions, by job
+	at        map[string]time.Time // when we learned of our tasks
+	sent      time.Time            // when the newest intent was made
+	jumped    bool                 // the wall clock did
 	hindered  []span
 	doubts    [3]doubts // by promise: shared, key, all
 	graham    float64   // makespan / Graham's bound
@@ -55,6 +58,9 @@ func (s *sim) judge(e Event) error {
 		if s.open != "" {
 			return fmt.Errorf("an intent of %s while that of %s has no outcome", e.Job, s.open)
 		}
+		if d := s.set.Deadline; !d.IsZero() && !s.jumped && s.now.Add(fetchTime).After(d) {
+			return fmt.Errorf("an intent of %s at %v, and the deadline is %v", e.Job, s.now, d)
+		}
 		if s.b.Lane(0).Ceiling > 0 {
 			s.hit("ceiling")
 		}
@@ -72,7 +78,7 @@ func (s *sim) judge(e Event) error {
 	case Foreign:
 		s.hit("foreign")
 		for _, id := range e.Tasks {
-			if t := s.p.byID[id]; t.job != "" {
+			if t := s.p.byID[id]; t.job != "" && !s.agedOut(t.job) {
 				return fmt.Errorf("task %s of %s is taken for a stranger's", id, t.job)
 			}
 		}
@@ -84,6 +90,11 @@ func (s *sim) judge(e Event) error {
 		return s.judgeLost(e)
 	case Withdrawn:
 		s.hit("withdrawn")
+	case Spoiled:
+		s.hit("spoiled")
+		if !s.spoiled(e.Job) {
+			return fmt.Errorf("%s is spoiled, though its files are as planned", e.Job)
+		}
 	case Again:
 		if e.By == byWithdrawal {
 			s.hit("canceled and submitted again")
@@ -102,6 +113,12 @@ func (s *sim) judge(e Event) error {
 	return nil
 }
 
+// agedOut reports whether a job was quarantined without a look at any list. Then a
+// list may still show its task, and no rule can tell whose that is: a person can.
+func (s *sim) agedOut(id string) bool {
+	return slices.ContainsFunc(s.b.byID[id].attempts, func(a Attempt) bool { return a.Outcome == Quarantined && len(a.Candidates) == 0 })
+}
+
 // fair is how long a program that can work needs at most to do what is urgent,
 // whatever single calls fail meanwhile.
 const fair = time.Hour
@@ -115,14 +132,7 @@ func (s *sim) judgeLost(e Event) error {
 		return fmt.Errorf("%s gives up task %s, which the provider still has", e.Job, e.Task)
 	}
 	t := s.p.byID[e.Task]
-	var ours time.Time
-	for _, o := range slices.Backward(s.events) {
-		if o.Task == e.Task && (o.Kind == Accepted || o.Kind == Adopted) {
-			ours = o.At
-			break
-		}
-	}
-	dies := s.p.dies(t)
+	ours, dies := s.at[e.Task], s.p.dies(t)
 	if t.status == StatusSucceeded {
 		if had := s.unhindered(later(ours, t.ended), dies); had >= fair {
 			return fmt.Errorf("%s lost the result of task %+v, with %v to fetch it", e.Job, t, had)
@@ -147,7 +157,7 @@ func (s *sim) check(ok bool, wake time.Time) error {
 	if s.atInstant++; s.atInstant > 100+4*s.jobs {
 		return fmt.Errorf("%d steps at one instant: a hot loop", s.atInstant)
 	}
-	if !ok && !wake.IsZero() && !wake.After(s.now) {
+	if !ok && !wake.IsZero() && !wake.After(s.core()) {
 		return fmt.Errorf("the core wants to be asked again at once")
 	}
 	s.p.advance(s.now)
@@ -205,15 +215,19 @@ func (s *sim) enough() time.Duration {
 		work += t.run
 	}
 	longest := time.Duration(float64(s.p.mean) * (1 + s.p.spread))
-	left := time.Duration(0)
+	left := 0
 	for _, j := range s.b.jobs {
 		if !j.state.AtRest() || j.state == StateFailed {
 			left++
 		}
 	}
-	work += 2 * left * longest
-	return work*21/20/time.Duration(max(1, s.p.slots)) + left*time.Minute +
-		time.Duration(s.lane.Running)*ceilingStep + 3*time.Hour
+	work += longest * time.Duration(2*left)
+	slack := 3 * time.Hour
+	if s.slept > 0 {
+		slack += s.lane.TaskLife // the core lets a task that nobody knows grow old by its own clock
+	}
+	return work*21/20/time.Duration(max(1, s.p.slots)) + 2*time.Minute*time.Duration(left) +
+		ceilingStep*time.Duration(s.lane.Running) + slack
 }
 
 // checkEnd holds what must be true when a run ended on purpose.
@@ -250,18 +264,19 @@ func (s *sim) checkGraham() error {
 		sum += t.run
 		longest, shortest = max(longest, t.run), min(shortest, t.run)
 	}
-	c := time.Duration(s.p.slots)
-	reaction := s.lane.PollMax + 5*time.Second + c*2*time.Second
-	perTask, ahead := reaction, time.Duration(s.lane.Running+s.lane.Ahead)-c
+	c := s.p.slots
+	reaction := s.lane.PollMax + 5*time.Second + 2*time.Second*time.Duration(c)
+	perTask := reaction
 	switch {
 	case s.p.reject:
 		perTask += backoffMax // the slots are found by refusals
-	case ahead > c*reaction/shortest+1:
+	case s.lane.Running+s.lane.Ahead-c > int(reaction*time.Duration(c)/shortest)+1:
 		perTask = 0
 	}
 	sum += perTask * time.Duration(s.jobs)
-	bound := sum/c + (longest+perTask)*(c-1)/c + 2*reaction
-	took := s.events[len(s.events)-1].At.Sub(epoch)
+	last := (longest + perTask) * time.Duration(c-1)
+	bound := (sum+last)/time.Duration(c) + 2*reaction
+	took := s.now.Sub(epoch)
 	if s.graham = float64(took) / float64(bound); took > bound {
 		return fmt.Errorf("%d tasks, %d at once, took %v; Graham's bound is %v", s.jobs, c, took, bound)
 	}
@@ -276,14 +291,14 @@ func (s *sim) count(e Event) {
 	}
 	d := &s.doubts[slices.Index(promises, l.promiseOfDoubt())]
 	d.all++
-	sent := l.open.attempt().At
+	took := s.core().Sub(l.doubtAt)
 	switch {
 	case e.Kind != Quarantined:
 		d.settled++
-		if s.mix.lookFail+s.mix.incomplete+s.mix.drift == 0 && s.unhindered(l.doubtAt, s.now) == s.now.Sub(l.doubtAt) {
-			d.slowest = max(d.slowest, s.now.Sub(l.doubtAt))
+		if s.mix.lookFail+s.mix.incomplete+s.mix.drift == 0 && s.unhindered(s.now.Add(-took), s.now) == took {
+			d.slowest = max(d.slowest, took)
 		}
-	case e.By == byAge && s.unhindered(sent, sent.Add(s.lane.TaskLife-s.lane.Settle)) < fair:
+	case e.By == byAge && (s.jumped || s.unhindered(s.sent, s.sent.Add(s.lane.TaskLife-s.lane.Settle)) < fair):
 		d.outlived++
 	}
 }

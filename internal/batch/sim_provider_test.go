@@ -22,6 +22,7 @@ type provider struct {
 	slots     int  // tasks that run at once
 	reject    bool // refuse beyond the slots instead of queueing
 	fromEnd   bool // ids live from completion instead of from submission
+	forgets   bool // a task that died is UNKNOWN; else its URL is given, and refused
 	spread    float64
 	mean      time.Duration
 	seq       int

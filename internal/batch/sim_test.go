@@ -20,6 +20,7 @@ import (
 //	sim_driver_test.go    lives of the program in it: the driver's loop, crashes, a person
 //	sim_worker_test.go    effects on their way to the provider and back
 //	sim_provider_test.go  the provider and its meter
+//	sim_upload_test.go    local inputs and where they are uploaded to
 //	sim_oracle_test.go    what must be true
 //	sim_diary_test.go     what happened, and a hash of it
 //	store_test.go         the real journal on a model disk, below some of the worlds
@@ -190,6 +191,7 @@ var (
 		"stop: interrupted", "cancel: just started", "cancel: reply lost", "cancel: failed",
 		"fetch: forbidden early", "fetch: failed", "fetch: disk full",
 		"outage", "full disk", "account in arrears", "setting refused", "key refused", "slots fall", "jam", "run: long pause",
+		"upload: failed", "upload: file changed", "machine sleeps", "clock: jumps between runs",
 	}
 	rareNames = []string{
 		"absent", "adopted", "quarantined: " + byShared, "quarantined: " + byAge, "quarantined: " + byKeyless,
@@ -198,6 +200,7 @@ var (
 		"stop: budget", "stop: account", "stop: key", "stop: setup", "stop: disk",
 		"withdrawn", "canceled and submitted again", "cancel: too late", "lost", "foreign", "ceiling",
 		"person: adopted", "person: again", "person: abandoned", "person: retries failed jobs",
+		"uploaded", "upload: again, before the old one ends", "spoiled", "reused", "stop: deadline", "clock: behind the journal",
 		"several running", "looks by list", "more than 24 hours", "all done",
 	}
 	reachable = slices.Concat(faultNames, rareNames)

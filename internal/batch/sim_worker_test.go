@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -21,7 +22,7 @@ func (s *sim) start(e Effect) error {
 		s.startCreate(e, there, back)
 		return nil
 	}
-	if e.Op == OpFetch && !s.alone {
+	if (e.Op == OpFetch || e.Op == OpUpload) && !s.alone {
 		back += time.Duration(s.rnd.IntN(20)) * time.Second
 	}
 	s.after(back, s.run, func() { s.answer(e, s.ask(e)) })
@@ -31,10 +32,7 @@ func (s *sim) start(e Effect) error {
 // mayStart holds the rules of every effect: one at a time for a task, no create
 // without its durable intent, no storm of calls.
 func (s *sim) mayStart(e Effect) error {
-	key := e.Task
-	if key == "" {
-		key = string(e.Op)
-	}
+	key := e.subject()
 	if op, taken := s.busy[key]; taken {
 		return fmt.Errorf("%s of %q while a %s of it is under way", e.Op, key, op)
 	}
@@ -42,6 +40,16 @@ func (s *sim) mayStart(e Effect) error {
 	s.calls[e.Op]++
 	if last := s.events[len(s.events)-1]; e.Op == OpCreate && (last.Kind != Intended || last.Job != e.Job || last.Attempt != e.Attempt) {
 		return fmt.Errorf("a create of %s without its durable intent", e.Job)
+	}
+	switch e.Op {
+	case OpCreate:
+		if err := s.mayUse(e); err != nil {
+			return err
+		}
+	case OpUpload:
+		if err := s.mayUpload(e); err != nil {
+			return err
+		}
 	}
 	if e.Op == OpList && s.open != "" && s.b.lanes[0].open.state == StateSubmitting {
 		s.hit("list: asked while a create is open")
@@ -58,12 +66,11 @@ func (s *sim) mayStart(e Effect) error {
 	return nil
 }
 
+// subject is what only one effect at a time may be about.
+func (e Effect) subject() string { return cmp.Or(e.Task, e.Source, string(e.Op)) }
+
 func (s *sim) answer(e Effect, o Observation) {
-	key := e.Task
-	if key == "" {
-		key = string(e.Op)
-	}
-	delete(s.busy, key)
+	delete(s.busy, e.subject())
 	o.Effect = e
 	s.tell("  <-", len(o.Rows), string(e.Op), e.Task, string(o.Result), string(o.Status)+string(o.Class))
 	s.b.Observe(o)
@@ -146,7 +153,7 @@ func (s *sim) ask(e Effect) Observation {
 		return Observation{Result: Failed, Class: ClassKey, Code: "InvalidApiKey"}
 	case s.now.Before(s.outage):
 		return Observation{Result: Failed, Class: ClassRetry}
-	case e.Op != OpFetch && s.fault(s.mix.lookFail, "look: failed"):
+	case e.Op != OpFetch && e.Op != OpUpload && s.fault(s.mix.lookFail, "look: failed"):
 		return Observation{Result: Failed, Class: []Class{ClassRetry, ClassThrottle, "none"}[s.rnd.IntN(3)], RetryAfter: wish}
 	}
 	switch e.Op {
@@ -156,6 +163,8 @@ func (s *sim) ask(e Effect) Observation {
 		return s.askQuery(e)
 	case OpCancel:
 		return s.askCancel(e)
+	case OpUpload:
+		return s.askUpload(e)
 	}
 	return s.askFetch(e)
 }
@@ -206,14 +215,18 @@ func (s *sim) askCancel(e Effect) Observation {
 func (s *sim) askFetch(e Effect) Observation {
 	t := s.p.byID[e.Task]
 	switch {
+	case s.p.expired(t) && s.p.forgets:
+		return Observation{Result: Forbidden, Code: CodeUnknownTask}
 	case s.p.expired(t):
-		return Observation{Result: Forbidden}
+		return Observation{Result: Forbidden, Expires: s.p.dies(t)}
 	case s.now.Before(s.diskAt):
 		s.hit("fetch: disk full")
 		return Observation{Result: DiskFull, Message: "no space left"}
-	case s.fault(s.mix.forbidden, "fetch: forbidden early"):
-		return Observation{Result: Forbidden}
+	case s.p.flaps[e.Task] < 1 && s.fault(s.mix.forbidden, "fetch: forbidden early"):
+		s.p.flaps[e.Task]++ // never twice in a row: that is a provider's word
+		return []Observation{{Result: Forbidden}, {Result: Forbidden, Expires: s.p.dies(t)}, {Result: Forbidden, Code: CodeUnknownTask}}[s.rnd.IntN(3)]
 	case s.fault(s.mix.fetchFail, "fetch: failed"):
+		s.p.flaps[e.Task] = 0
 		return Observation{Result: Failed, Class: ClassRetry}
 	}
 	t.fetched = true

@@ -17,6 +17,8 @@ type mix struct {
 	forbidden, fetchFail, diskFull                             int
 	crash, interrupt, outage, strangers                        int
 	cancelFail, slotsFall, jam                                 bool
+	uploadFail, changed                                        int
+	clock                                                      bool
 }
 
 // sim is one world, and the program in it.
@@ -44,6 +46,14 @@ type sim struct {
 	alone   bool      // no strangers, and downloads take no time
 	lengths map[string]decimal.Decimal
 
+	// Three clocks: now is the truth and the provider's; the wall clock may be wrong;
+	// core time starts at the wall clock and stands still while the machine sleeps.
+	wrong time.Duration // wall clock - now
+	ahead time.Duration // core time - now
+	slept time.Duration // how far core time lags behind the wall clock
+
+	bucket // inputs that were uploaded
+
 	busy     map[string]Op
 	open     string // job whose intent has no outcome in the journal
 	store    Store  // the journal, as bytes
@@ -68,7 +78,7 @@ type happening struct {
 func newSim(seed uint64) *sim {
 	rnd := rand.New(rand.NewPCG(seed, 42))
 	s := &sim{rnd: rnd, now: epoch, set: testSettings(), lane: testLane(), busy: map[string]Op{}, calls: map[Op]int{},
-		oracle: oracle{again: map[string]int{}}, diary: diary{reach: map[string]int{}, hash: fnvBasis}}
+		oracle: oracle{again: map[string]int{}, at: map[string]time.Time{}}, bucket: newBucket(), diary: diary{reach: map[string]int{}, hash: fnvBasis}}
 	s.p = newProvider(rnd, epoch, s.lane.TaskLife)
 	if NewStore != nil && seed%storeEvery == 0 {
 		s.store = NewStore(rnd)
@@ -97,9 +107,12 @@ func (s *sim) choose() {
 		s.set.Cap = decimal.NewNullDecimal(decimal.New(int64(6+s.rnd.IntN(s.jobs*6)), -1))
 	}
 	s.p.slots = 1 + s.rnd.IntN(s.lane.Running)
-	s.p.reject, s.p.fromEnd = flip(4), flip(4)
+	s.p.reject, s.p.fromEnd, s.p.forgets = flip(4), flip(4), flip(2)
 	s.p.mean = time.Duration(20+s.rnd.IntN(400)) * time.Second
 	s.p.spread = float64(s.rnd.IntN(9)) / 10
+	if flip(3) {
+		s.chooseInputs(flip)
+	}
 	if s.honest = flip(8); s.honest {
 		s.alone, s.calmAt, s.set.Cap = true, epoch, decimal.NullDecimal{}
 		return
@@ -117,12 +130,16 @@ func (s *sim) chooseFaults(flip func(int) bool) {
 	s.mix = mix{lostRequest: on(80), lostReply: on(80), late: on(60), refuse: on(150), input: on(60), quota: on(40),
 		lag: on(1000), drift: on(300), incomplete: on(200), lookFail: on(200), flap: on(100), backwards: on(100),
 		fail: on(150), noUsage: on(150), forbidden: on(200), fetchFail: on(200), diskFull: on(6),
+		uploadFail: on(250), changed: on(20), clock: flip(8),
 		crash: on(15), outage: on(4), interrupt: on(3), account: flip(10), key: flip(20), setup: flip(20), cancelFail: flip(2), slotsFall: flip(6), jam: flip(12)}
 	if s.jobs > 40 { // as many processes as in a smaller world, each of them longer
 		s.mix.crash, s.mix.interrupt = (s.mix.crash*40+s.jobs-1)/s.jobs, (s.mix.interrupt*40+s.jobs-1)/s.jobs
 	}
 	if flip(10) {
 		s.mix.config = 5
+	}
+	if flip(12) {
+		s.set.Deadline = epoch.Add(time.Duration(1+s.rnd.IntN(24*60)) * time.Minute)
 	}
 	if flip(20) {
 		s.mix.overrun = 50
@@ -161,6 +178,57 @@ func (s *sim) after(d time.Duration, run int, do func()) {
 		i--
 	}
 	s.queue = slices.Insert(s.queue, i, h)
+}
+
+// core is core time.
+func (s *sim) core() time.Time { return s.now.Add(s.ahead) }
+
+// setClock starts the clock of a new process, as the local runner does.
+func (s *sim) setClock() {
+	if s.mix.clock && !s.calm() && s.chance(200) {
+		s.hit("clock: jumps between runs")
+		s.jumped = true
+		s.wrong = time.Duration(s.rnd.Int64N(int64(time.Minute)) - int64(30*time.Second))
+		switch s.rnd.IntN(4) {
+		case 0:
+			s.wrong *= 120 // up to an hour
+		case 1:
+			s.wrong *= 24 * 360 // up to three days
+		}
+	}
+	wall := s.now.Add(s.wrong)
+	s.ahead, s.slept = later(wall, s.b.Last()).Sub(s.now), 0
+	if s.b.Last().Sub(wall) > time.Minute {
+		s.hit("clock: behind the journal")
+		s.slept = 100 * 365 * 24 * time.Hour // nobody knows how much time has passed
+	}
+}
+
+// suspend lets the machine sleep: answers come when it is awake again, and its
+// clocks disagree.
+func (s *sim) suspend() {
+	if !s.mix.clock || s.calm() || !s.chance(3) {
+		return
+	}
+	s.hit("machine sleeps")
+	d := time.Duration(1 + s.rnd.Int64N(int64(time.Hour)))
+	if s.chance(200) {
+		d *= 30
+	}
+	var mine []happening
+	s.queue = slices.DeleteFunc(s.queue, func(h happening) bool {
+		if h.run == s.run {
+			mine = append(mine, h)
+		}
+		return h.run == s.run
+	})
+	s.hinder(s.now, s.now.Add(d))
+	s.sleep(s.now.Add(d))
+	s.ahead -= d
+	s.slept += d
+	for _, h := range mine {
+		s.after(h.at.Sub(s.now.Add(-d)), h.run, h.do)
+	}
 }
 
 // crowd lets strangers work before us, and while we work where that was not
@@ -234,7 +302,11 @@ func (s *sim) sleep(until time.Time) {
 
 // sleepUntilWork waits as a driver does: for an answer or for the wake time.
 func (s *sim) sleepUntilWork(wake time.Time) {
+	s.suspend()
 	until := wake
+	if !wake.IsZero() {
+		until = wake.Add(-s.ahead)
+	}
 	for i := range s.queue {
 		if h := &s.queue[i]; h.run == s.run {
 			if until.IsZero() || h.at.Before(until) {
