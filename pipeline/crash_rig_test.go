@@ -251,7 +251,7 @@ func (w *world) config() Config {
 // resolve settles every quarantined job, as a person does who has looked at the
 // batch before.
 func (w *world) resolve(p *Plan, verdict Verdict) error {
-	kind := map[Verdict]batch.Kind{Adopt: batch.Adopted, Abandon: batch.Abandoned}[verdict]
+	kind := map[Verdict]batch.Kind{Adopt: batch.Adopted, Abandon: batch.Abandoned, Resubmit: batch.Again}[verdict]
 	return w.inFolder(p, func(_ context.Context, f *folder, _ Config) error {
 		for job := range f.core.Jobs() {
 			if job.State != batch.StateQuarantined {
