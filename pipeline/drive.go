@@ -181,6 +181,9 @@ func (d *driver) take(ctx context.Context, s batch.Step) error {
 		if err := d.creates.Wait(ctx); err != nil {
 			return cmp.Or(context.Cause(ctx), err) // a deadline may be too near to wait for
 		}
+		if err := d.lane.mark(); err != nil {
+			return err
+		}
 		err := d.log.AppendIntent(journal.Encode(*s.Record))
 		if errors.Is(err, journal.ErrFull) {
 			d.tell.trouble("create", "", err.Error())
@@ -200,6 +203,7 @@ func (d *driver) take(ctx context.Context, s batch.Step) error {
 			return err // unreachable: the core made it
 		}
 		d.tell.recorded(*s.Record)
+		d.lane.unmark()
 	}
 	if s.Effect != nil {
 		d.start(ctx, *s.Effect)

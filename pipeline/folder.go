@@ -34,6 +34,9 @@ type folder struct {
 	lock *journal.Lock
 	log  *journal.Log
 	core *batch.Batch
+
+	begun time.Time // when the batch began: its name wherever the folder lies
+	lane  *laneHold // while this run holds one
 }
 
 // openFolder takes the batch folder for this process and replays its journal
@@ -54,7 +57,7 @@ func openFolder(ctx context.Context, path string, core *batch.Batch, create bool
 		return nil, fmt.Errorf("open batch folder: %w", err)
 	}
 	f := &folder{path: path, root: root, disk: cfg.seams.on(root), core: core}
-	if f.lock, err = acquire(ctx, cfg, filepath.Join(path, lockName), path, "batch "+path, nil); err != nil {
+	if f.lock, err = acquire(ctx, cfg, filepath.Join(path, lockName), self(path), "batch "+path, nil); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	if err := f.replay(create); err != nil {
@@ -64,7 +67,7 @@ func openFolder(ctx context.Context, path string, core *batch.Batch, create bool
 }
 
 func (f *folder) replay(create bool) error {
-	log, err := journal.Open(f.disk, journalName, replayInto(f.core))
+	log, err := journal.Open(f.disk, journalName, noting(&f.begun, replayInto(f.core)))
 	if create && errors.Is(err, fs.ErrNotExist) {
 		log, err = journal.Create(f.disk, journalName)
 	}
@@ -89,6 +92,20 @@ func replayInto(core *batch.Batch) func(int, json.RawMessage) error {
 	}
 }
 
+// noting also notes when the batch of a journal began.
+func noting(begun *time.Time, fold func(int, json.RawMessage) error) func(int, json.RawMessage) error {
+	return func(line int, payload json.RawMessage) error {
+		if err := fold(line, payload); err != nil || !begun.IsZero() {
+			return err
+		}
+		e, err := journal.Decode(payload)
+		if err == nil && e.Kind == batch.Begun {
+			*begun = e.At
+		}
+		return err
+	}
+}
+
 // record makes events durable and folds them.
 func (f *folder) record(events ...batch.Event) error {
 	const chunk = 1000
@@ -104,6 +121,9 @@ func (f *folder) record(events ...batch.Event) error {
 		for _, e := range events[:n] {
 			if err := f.core.Apply(e); err != nil {
 				return fmt.Errorf("batch %s: %w", f.path, err) // unreachable: the core made them
+			}
+			if e.Kind == batch.Begun {
+				f.begun = e.At
 			}
 		}
 		events = events[n:]
@@ -126,10 +146,10 @@ func (f *folder) close() error {
 // acquire takes a lock in the name of a batch, at once or, with wait, when it
 // becomes free. what names the thing that is locked, for people. may is that of
 // [journal.Acquire].
-func acquire(ctx context.Context, cfg Config, path, batchPath, what string, may func(journal.Owner) error) (*journal.Lock, error) {
+func acquire(ctx context.Context, cfg Config, path string, owner journal.Owner, what string, may func(journal.Owner) error) (*journal.Lock, error) {
 	told := false
 	for {
-		lock, err := journal.Acquire(path, self(batchPath), may)
+		lock, err := journal.Acquire(path, owner, may)
 		var held *journal.LockedError
 		if errors.As(err, &held) {
 			err = fmt.Errorf("%w: %s: %w", ErrLocked, what, held)
@@ -162,6 +182,11 @@ func self(batchPath string) journal.Owner {
 // readFolder folds the journal of a batch without taking or repairing anything,
 // also while a run writes to it.
 func readFolder(path string, core *batch.Batch) (journal.Head, error) {
+	return readJournal(path, replayInto(core))
+}
+
+// readJournal hands each line of a batch's journal to fold.
+func readJournal(path string, fold func(int, json.RawMessage) error) (journal.Head, error) {
 	f, err := os.Open(filepath.Join(path, journalName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return journal.Head{}, fmt.Errorf("%w: %s holds no batch (%w); give a batch folder or the manifest it was run from",
@@ -171,7 +196,7 @@ func readFolder(path string, core *batch.Batch) (journal.Head, error) {
 		return journal.Head{}, err
 	}
 	defer f.Close()
-	head, _, err := journal.Replay(f, replayInto(core))
+	head, _, err := journal.Replay(f, fold)
 	if err != nil {
 		return journal.Head{}, fmt.Errorf("batch %s: %w", path, err)
 	}

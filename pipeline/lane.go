@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func resolveEndpoint(p *Plan, cfg Config) (endpoint, error) {
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return endpoint{}, fmt.Errorf("%w: endpoint %q is not of the form https://host[:port]", ErrUsage, fetch.Redact(base))
 	}
-	e := endpoint{base: base, origin: u.Scheme + "://" + strings.ToLower(u.Host), loopback: isLoopback(u.Hostname())}
+	e := endpoint{base: base, origin: originOf(u), loopback: isLoopback(u.Hostname())}
 	if u.Scheme == "http" && !e.loopback {
 		return endpoint{}, fmt.Errorf("%w: endpoint %s must be https: the API key goes there", ErrUsage, e.origin)
 	}
@@ -55,6 +56,19 @@ func resolveEndpoint(p *Plan, cfg Config) (endpoint, error) {
 			ErrUsage, e.origin, region, lane.Region)
 	}
 	return e, nil
+}
+
+// originOf spells an address in the one way in which it is compared and told: the
+// default port, a final dot and capitals make no other lane.
+func originOf(u *url.URL) string {
+	host, port := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), u.Port()
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port != "" && port != map[string]string{"http": "80", "https": "443"}[u.Scheme] {
+		host += ":" + port
+	}
+	return u.Scheme + "://" + host
 }
 
 func isLoopback(host string) bool {
@@ -66,47 +80,121 @@ func isLoopback(host string) bool {
 // endpoint and model creates meanwhile. A lane that is left with an unsettled
 // intent stays reserved for its batch: another batch would otherwise take that
 // task for a stranger's, or worse, for its own.
+//
+// A batch folder may be moved, or lie on a disk that is not mounted, so its absence
+// does not tell that its doubt is gone. The lock itself therefore tells, before the
+// intent is durable and until its outcome is, how long the provider can tell of
+// that create's task; and it names the batch by when it began, not only by where.
 type laneHold struct {
-	lock *journal.Lock
-	core *batch.Batch
+	lock   *journal.Lock
+	core   *batch.Batch
+	owner  journal.Owner
+	life   time.Duration // of a task
+	marked bool
 }
 
 // holdLane takes the lane for the batch in folder.
-func holdLane(ctx context.Context, cfg Config, e endpoint, key dashscope.Secret, f *folder) (*laneHold, error) {
-	dir := filepath.Join(cfg.State, "lanes")
-	if err := disk.MakeFolder(dir, 0o700); err != nil {
+func holdLane(ctx context.Context, cfg Config, e endpoint, w *workers, f *folder) (*laneHold, error) {
+	path := lanePath(cfg, e, w.key, f.core.Begin().Model)
+	if err := disk.MakeFolder(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of lane locks: %w", err)
 	}
-	begin := f.core.Begin()
-	id := sha256.Sum256([]byte(e.origin + "\n" + key.Fingerprint() + "\n" + begin.Model))
-	path := filepath.Join(dir, hex.EncodeToString(id[:8])+".lock")
-	what := "lane " + e.origin + " with key " + key.Fingerprint()
-	lock, err := acquire(ctx, cfg, path, f.path, what, func(last journal.Owner) error { return reserved(last, f.path) })
+	h := &laneHold{core: f.core, owner: self(f.path), life: w.plan.Manifest.Limits.TaskLife}
+	h.owner.Begun = f.begun
+	if len(f.core.View().InDoubt) > 0 {
+		h.marked = true
+		h.owner.Unsettled = h.until()
+	}
+	what := "lane " + e.origin + " with key " + w.key.Fingerprint()
+	var err error
+	h.lock, err = acquire(ctx, cfg, path, h.owner, what, func(last journal.Owner) error { return reserved(last, h.owner, path) })
 	if err != nil {
 		return nil, err
 	}
-	return &laneHold{lock: lock, core: f.core}, nil
+	f.lane = h
+	return h, nil
 }
 
-// reserved refuses a lane whose last holder died with a create in doubt.
-func reserved(owner journal.Owner, path string) error {
-	last := owner.Batch
-	if abs, err := filepath.Abs(path); err != nil || last == "" || last == abs {
-		return err
+// lanePath is the lock of a lane.
+func lanePath(cfg Config, e endpoint, key dashscope.Secret, model string) string {
+	id := sha256.Sum256([]byte(e.origin + "\n" + key.Fingerprint() + "\n" + model))
+	return filepath.Join(cfg.State, "lanes", hex.EncodeToString(id[:8])+".lock")
+}
+
+// reserved refuses a lane whose last holder left a create in doubt, unless we are
+// that batch. path is the lock.
+func reserved(last, us journal.Owner, path string) error {
+	if last.Batch == "" || last.Batch == us.Batch && last.Begun.Equal(us.Begun) {
+		return nil
 	}
 	core := batch.New(batch.Settings{}, nil)
-	_, err := readFolder(last, core)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // the batch is gone, and with it what it did not know
-	}
-	if err != nil {
+	var begun time.Time
+	_, err := readJournal(last.Batch, noting(&begun, replayInto(core)))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && !begun.Equal(last.Begun):
+		return reservedByAbsent(last, us, path)
+	case err != nil:
 		return fmt.Errorf("%w: the lane's last batch cannot be read: %w", ErrLocked, err)
+	case len(core.View().InDoubt) == 0 || sameFolder(last.Batch, us.Batch):
+		return nil
 	}
-	if doubt := core.View().InDoubt; len(doubt) > 0 {
-		return fmt.Errorf("%w: the lane is reserved for batch %s, whose job %s has a create in doubt; run that batch first",
-			ErrLocked, last, doubt[0])
+	return fmt.Errorf("%w: the lane is reserved for batch %s, whose job %s has a create in doubt; run that batch first",
+		ErrLocked, last.Batch, core.View().InDoubt[0])
+}
+
+// reservedByAbsent judges a lane whose last batch is not where it was: it was moved,
+// perhaps to where we are, or its disk is away, or it was deleted.
+func reservedByAbsent(last, us journal.Owner, path string) error {
+	if last.Begun.Equal(us.Begun) || !time.Now().Before(last.Unsettled) {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: the lane is reserved: batch %s had a create in doubt and is not there any more; if it was moved, "+
+		"run it where it is now; if its disk is not mounted%s, mount it; if it was deleted, wait until %s, or delete %s: "+
+		"a task of that create may then be taken for another job's",
+		ErrLocked, last.Batch, onHost(last, us), last.Unsettled.UTC().Format(time.RFC3339), path)
+}
+
+// onHost names the last holder's machine if it is not ours.
+func onHost(last, us journal.Owner) string {
+	if last.Host == us.Host {
+		return ""
+	}
+	return " here (it ran on " + last.Host + ")"
+}
+
+func sameFolder(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
+}
+
+// until is when the provider has forgotten a task that is created now.
+func (h *laneHold) until() time.Time {
+	return time.Now().UTC().Add(h.life).Round(0)
+}
+
+// mark tells in the lock that a create may be unsettled from now on. A run without
+// a lane, in tests, has nothing to tell.
+func (h *laneHold) mark() error {
+	if h == nil {
+		return nil
+	}
+	h.marked = true
+	h.owner.Unsettled = h.until()
+	return h.lock.Update(h.owner)
+}
+
+// unmark takes that back once everything is settled.
+func (h *laneHold) unmark() {
+	if h == nil || !h.marked || len(h.core.View().InDoubt) > 0 {
+		return
+	}
+	h.marked = false
+	h.owner.Unsettled = time.Time{}
+	_ = h.lock.Update(h.owner) // the mark that stays is only more careful than need be
 }
 
 // release gives the lane back, keeping the reservation if a create is in doubt.

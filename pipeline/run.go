@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -89,7 +90,7 @@ func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target e
 	if err := sameLane(f.core, target, w.key); err != nil {
 		return err
 	}
-	lane, err := holdLane(locking, cfg, target, w.key, f)
+	lane, err := holdLane(locking, cfg, target, w, f)
 	if err != nil {
 		return err
 	}
@@ -252,7 +253,7 @@ func sameLane(core *batch.Batch, target endpoint, key dashscope.Secret) error {
 	if last == nil || v.Live+v.Jobs[batch.StateFetching] == 0 && len(v.InDoubt) == 0 {
 		return nil
 	}
-	if last.Endpoint != target.origin {
+	if u, err := url.Parse(last.Endpoint); err != nil || originOf(u) != target.origin {
 		return fmt.Errorf("%w: the batch has unfinished tasks at %s, not at %s; run it there", ErrUsage, last.Endpoint, target.origin)
 	}
 	if len(v.InDoubt) > 0 && last.Key != key.Fingerprint() {

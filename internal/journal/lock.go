@@ -23,6 +23,12 @@ type Owner struct {
 	Host  string    `json:"host"`
 	Since time.Time `json:"since"`
 	Batch string    `json:"batch"`
+
+	// Begun is when that batch began, which names it wherever its folder is now.
+	Begun time.Time `json:"begun,omitzero"`
+	// Unsettled is set while a create of the batch may be unsettled: until then the
+	// provider can tell of its task.
+	Unsettled time.Time `json:"unsettled,omitzero"`
 }
 
 // LockedError says that another process, or another part of this one, holds
@@ -125,6 +131,40 @@ func Holder(path string) (*Owner, error) {
 // the lock without clearing. It is zero if there was none.
 func (l *Lock) Previous() Owner { return l.previous }
 
+// Update replaces what the file says about the lock's owner, durably.
+func (l *Lock) Update(owner Owner) error {
+	text, err := ownerLine(owner)
+	if err == nil {
+		err = writeOwner(l.path, text)
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", l.path, err)
+	}
+	return nil
+}
+
+// Look tells who holds the lock at path, or whose name stands in it, and which of
+// the two. It takes nothing over and changes nothing, but holds a share of the lock
+// for an instant. A lock that was never taken has a zero owner.
+func Look(path string) (owner Owner, held bool, err error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return Owner{}, false, nil
+	}
+	share := flock.New(path, flock.SetFlag(os.O_RDONLY|noFollow))
+	free, err := share.TryRLock()
+	if err == nil && free {
+		err = share.Unlock()
+	}
+	if err != nil {
+		return Owner{}, false, fmt.Errorf("lock %s: %w", path, err)
+	}
+	owner, err = readOwner(path)
+	if err != nil {
+		return Owner{}, false, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return owner, !free, nil
+}
+
 // Release frees the lock. Unless clear is true, the owner's name stays in the
 // file, as a sign to the next holder that something is unsettled. The lock is
 // freed even if the file could not be cleared. A second call does nothing.
@@ -144,14 +184,19 @@ func (l *Lock) Release(clear bool) error {
 
 // sign writes who is here now.
 func (l *Lock) sign(owner Owner) error {
-	text, err := json.Marshal(owner)
+	text, err := ownerLine(owner)
 	if err != nil {
 		return err
 	}
-	if err := writeOwner(l.path, append(text, '\n')); err != nil {
+	if err := writeOwner(l.path, text); err != nil {
 		return err
 	}
 	return disk.SyncFolder(filepath.Dir(l.path)) // a name that a power cut takes away reserves nothing
+}
+
+func ownerLine(owner Owner) ([]byte, error) {
+	text, err := json.Marshal(owner)
+	return append(text, '\n'), err
 }
 
 // maxOwner bounds what is read from a lock file.
