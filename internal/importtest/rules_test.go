@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"internal/journal":    {"internal/batch", "internal/disk"},
 	"internal/media":      {},
 	"internal/pricing":    {},
+	"internal/store":      {},
 }
 
 // keptFromPipeline are never linked into the library.
