@@ -66,6 +66,7 @@ type Manifest struct {
 	SHA256 string `yaml:"-"` // of the manifest's bytes, 64 hex digits; "" for a manifest built in code
 
 	given map[string]position // keys that the file spells out, as dotted paths without pairs
+	wrong *problems           // what reading found; nil if nothing
 }
 
 // Has reports whether the manifest's file spells out a setting, by its dotted
@@ -86,10 +87,10 @@ type Pair struct {
 
 	Line int `yaml:"-"` // of the pair in the file that lists it, from 1; 0 for a pair built in code
 
-	from             source   // where it was listed
-	index            int32    // there, from 0
-	column           int32    // with Line
-	id, image, video position // of the values; zero when not in a file
+	from                   source   // where it was listed
+	index                  int32    // there, from 0
+	column                 int32    // with Line
+	id, image, video, mode position // of the values; zero when not in a file
 }
 
 // Matrix pairs every image with every video: the first image with each video,
@@ -195,7 +196,9 @@ func ReadManifestFile(path string) (*Manifest, error) {
 // [StdinName]. Nothing but r is read: what a matrix stands for, what pairs_from
 // holds, whether media exist and suit the provider are questions for [NewPlan].
 //
-// All problems are reported at once, in a [*ManifestError]. Other errors come
+// All problems are reported at once, in a [*ManifestError]. If the text could be
+// understood at all, the manifest is returned with it, as far as it goes: NewPlan
+// refuses it with the same problems and those of its media. Other errors come
 // from r, or say that the input is too large. Input is bounded before it is
 // parsed, so hostile text costs at most about a second and 64 MiB.
 func ReadManifest(r io.Reader, name string) (*Manifest, error) {
@@ -223,7 +226,8 @@ func ReadManifest(r io.Reader, name string) (*Manifest, error) {
 		return nil, fmt.Errorf("read manifest %s: %w", found.file, err) // unreachable: no file is read
 	}
 	if err := found.err(); err != nil {
-		return nil, err
+		m.wrong = found
+		return m, err
 	}
 	return m, nil
 }
@@ -260,7 +264,7 @@ func decodePair(n *yaml.Node) Pair {
 	var p Pair
 	_ = n.Decode(&p) // text alone: the schema has seen all that can be wrong
 	p.Line, p.column = n.Line, int32(n.Column)
-	for key, place := range map[string]*position{"id": &p.id, "image": &p.image, "video": &p.video} {
+	for key, place := range map[string]*position{"id": &p.id, "image": &p.image, "video": &p.video, "mode": &p.mode} {
 		if value := child(n, key); value != nil {
 			*place = at(value)
 		}

@@ -106,8 +106,15 @@ func TestReadManifestRefusesHostileText(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text := build()
 			m, err := pipeline.ReadManifest(strings.NewReader(text), "hostile.yaml")
-			if err == nil || m != nil {
+			if err == nil {
 				t.Fatalf("read %d bytes as a manifest", len(text))
+			}
+			if m != nil { // what was understood of it is no manifest either
+				_, planned := pipeline.NewPlan(t.Context(), m, pipeline.PlanOptions{})
+				if planned == nil {
+					t.Fatalf("planned %d bytes that are no manifest", len(text))
+				}
+				err = errors.Join(err, planned)
 			}
 			if len(err.Error()) > 1<<20 {
 				t.Errorf("the answer is %d bytes long", len(err.Error()))

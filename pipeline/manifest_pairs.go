@@ -130,7 +130,7 @@ func (l *listing) check(ctx context.Context, found *problems, files *fileSet) er
 // however good that is.
 func (l *listing) checkPair(found *problems, p *Pair) (output string, ok bool) {
 	if p.Mode != "" && !p.Mode.valid() {
-		found.addNew(p.place(), "", "%s: must be %s or %s", p.path("mode"), ModeStd, ModePro)
+		found.addNew(p.mode.or(p.place()), "", "%s: must be %s or %s", p.path("mode"), ModeStd, ModePro)
 	}
 	if p.from != fromMatrix { // a matrix's media were judged when it was expanded, once for all pairs
 		if problem, hint := mediaProblem(p.Image, imageExtensions()); problem != "" {

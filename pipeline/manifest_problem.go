@@ -78,6 +78,16 @@ type problems struct {
 	full  bool
 }
 
+// problemsOf begins with what reading a manifest has found.
+func problemsOf(m *Manifest) *problems {
+	if m.wrong == nil {
+		return &problems{file: m.messageName()}
+	}
+	found := *m.wrong
+	found.list = slices.Clone(found.list)
+	return &found
+}
+
 // add notes a problem, once.
 func (ps *problems) add(at position, hint, format string, args ...any) {
 	if ps.full {

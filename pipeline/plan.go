@@ -94,7 +94,8 @@ type Plan struct {
 // manifest is not changed, nor retained.
 //
 // Everything that would stop the provider from accepting a job is reported at
-// once, in a [*ManifestError]. Other errors are the context's, or say that the
+// once, in a [*ManifestError]. A manifest that has problems already costs no more
+// than the headers of its local media. Other errors are the context's, or say that the
 // file of pairs_from can't be read.
 func NewPlan(ctx context.Context, m *Manifest, opts PlanOptions) (*Plan, error) {
 	p := &Plan{Manifest: m.clone(), prices: pricing.BuiltIn(), warnings: warnings{}}
@@ -104,7 +105,7 @@ func NewPlan(ctx context.Context, m *Manifest, opts PlanOptions) (*Plan, error) 
 		p.prices = opts.Prices.list
 	}
 
-	found := &problems{file: p.Manifest.messageName()}
+	found := problemsOf(&p.Manifest)
 	p.Manifest.check(found)
 	if p.Manifest.Name == "" {
 		found.add(position{}, "the batch's output folder is named after it", "name is missing")
@@ -113,6 +114,7 @@ func NewPlan(ctx context.Context, m *Manifest, opts PlanOptions) (*Plan, error) 
 	if err := p.pairs.check(ctx, found, p.files); err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
+	p.files.doomed = len(found.list) > 0
 	if err := p.files.inspect(ctx, opts); err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}

@@ -52,6 +52,7 @@ type fileSet struct {
 	opts     PlanOptions
 	local    []*file
 	remote   []*file // none unless they shall be looked into
+	doomed   bool    // there will be no plan: only what is cheap is looked at
 	byKey    map[mediumKey]*file
 }
 
@@ -75,15 +76,16 @@ func (s *fileSet) add(p *Pair) bool {
 // side. Only the context's error is returned; all else is a problem of a file.
 func (s *fileSet) inspect(ctx context.Context, opts PlanOptions) error {
 	group, ctx := errgroup.WithContext(ctx)
-	if len(s.remote) > 0 {
+	if len(s.remote) > 0 && !s.doomed {
 		group.Go(func() error { return opts.Remote.look(ctx, s.manifest.Lane.Endpoint, s.remote) })
 	}
-	group.Go(func() error { return inspectLocal(ctx, s.local, opts) })
+	group.Go(func() error { return s.inspectLocal(ctx, opts) })
 	return group.Wait()
 }
 
 // inspectLocal reads local files, or takes from the cache what is known of them.
-func inspectLocal(ctx context.Context, files []*file, opts PlanOptions) error {
+func (s *fileSet) inspectLocal(ctx context.Context, opts PlanOptions) error {
+	files := s.local
 	readers := opts.Readers
 	if readers <= 0 {
 		readers = min(runtime.NumCPU(), 8)
@@ -92,7 +94,7 @@ func inspectLocal(ctx context.Context, files []*file, opts PlanOptions) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
 	for _, f := range files {
-		group.Go(func() error { return f.inspect(ctx, cache) })
+		group.Go(func() error { return f.inspect(ctx, cache, !s.doomed) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -182,9 +184,9 @@ func (s *fileSet) report(found *problems, warned warnings) {
 	}
 }
 
-// inspect opens a local file, checks it and hashes it. Whatever is not a regular
+// inspect opens a local file, checks it and, if whole, hashes it. Whatever is not a regular
 // file is never opened: opening a FIFO would wait for somebody to write.
-func (f *file) inspect(ctx context.Context, cache *mediaCache) error {
+func (f *file) inspect(ctx context.Context, cache *mediaCache, whole bool) error {
 	info, err := os.Stat(f.place)
 	if err != nil {
 		f.refuse("", "can't be read: %v", reason(err))
@@ -213,7 +215,7 @@ func (f *file) inspect(ctx context.Context, cache *mediaCache) error {
 		return err
 	}
 	f.judge(known)
-	if len(f.problems) > 0 {
+	if len(f.problems) > 0 || !whole {
 		return nil
 	}
 	if err := f.hash(ctx, r, info, &known); err != nil || len(f.problems) > 0 {

@@ -219,6 +219,33 @@ pairs:
 }
 
 // A manifest built in code is checked like one that was read, and left alone.
+// What is wrong with a manifest's text and with its media is told in one go, each
+// thing once.
+func TestNewPlanTellsWhatReadingFound(t *testing.T) {
+	dir := folder(t, "version: 1\nname: x\nmoode: wan-pro\nlane: {region: singapore}\npairs:\n"+
+		"  - {image: a.png, video: v.mp4}\n  - {image: a.png, video: nobody.mp4, mode: slow}\n",
+		map[string][]byte{"a.png": picture(300, 300), "v.mp4": movie(40*time.Second, 640, 360)})
+	path := filepath.Join(dir, "manifest.yaml")
+	m, read := pipeline.ReadManifestFile(path)
+	if m == nil || read == nil {
+		t.Fatalf("manifest %v, %v", m, read)
+	}
+	_, err := pipeline.NewPlan(t.Context(), m, pipeline.PlanOptions{})
+	var all *pipeline.ManifestError
+	if !errors.As(err, &all) {
+		t.Fatal(err)
+	}
+	wants := []string{":3:1: unknown key", ":6:.*v.mp4 lasts 40 s", ":7:.*nobody.mp4 can't be read", ":7:.*slow"}
+	if len(all.Problems) != len(wants) {
+		t.Errorf("%d problems, want %d:\n%v", len(all.Problems), len(wants), err)
+	}
+	for _, want := range wants {
+		if !regexp.MustCompile(want).MatchString(err.Error()) {
+			t.Errorf("no %q in\n%v", want, err)
+		}
+	}
+}
+
 func TestNewPlanChecksManifestsBuiltInCode(t *testing.T) {
 	m := &pipeline.Manifest{
 		Lane:   pipeline.Lane{Region: "berlin", Exclusive: "perhaps", Endpoint: "http://example.com"},

@@ -32,10 +32,11 @@ func (w *place) nameFlag(cmd *cobra.Command) {
 // folder is the batch folder of a manifest.
 func (w *place) folder(m *pipeline.Manifest) string { return pipeline.FolderOf(w.output, m) }
 
-// manifest reads the manifest that an argument names; "-" is standard input.
+// manifest reads the manifest that an argument names; "-" is standard input. One
+// that has problems is returned with them, so that its media can be looked at too.
 func (p *program) manifest(arg string, w place) (*pipeline.Manifest, error) {
 	m, err := p.read(arg)
-	if err != nil {
+	if m == nil {
 		return nil, err
 	}
 	if w.name != "" {
@@ -44,10 +45,10 @@ func (p *program) manifest(arg string, w place) (*pipeline.Manifest, error) {
 		}
 		m.Name = w.name
 	}
-	if m.Name == "" {
+	if m.Name == "" && err == nil {
 		return nil, usagef("the manifest from standard input has no name; set name in it or give --name")
 	}
-	return m, nil
+	return m, err
 }
 
 func (p *program) read(arg string) (*pipeline.Manifest, error) {
@@ -67,8 +68,8 @@ func (p *program) read(arg string) (*pipeline.Manifest, error) {
 // plan reads a manifest and plans it. What looks like a mistake is told at once.
 func (p *program) plan(ctx context.Context, arg string, w place, prices *pipeline.Prices) (*pipeline.Plan, error) {
 	m, err := p.manifest(arg, w)
-	if err != nil {
-		return nil, err
+	if m == nil {
+		return nil, err // all others are planned, which tells of their problems and of their media's
 	}
 	cache := ""
 	if w.output != "" {

@@ -80,7 +80,7 @@ func (p *program) rehearse(ctx context.Context, arg string, o rehearseOptions) e
 		return err
 	}
 	m, err := p.manifest(arg, o.place)
-	if err != nil {
+	if m == nil {
 		return err
 	}
 	m.Name += rehearsalSuffix

@@ -65,6 +65,8 @@ func (p *printer) presence(r *pipeline.Report, holder *pipeline.Holder) {
 	case holder != nil:
 		p.labeled("now", fmt.Sprintf("process %d on %s works on it, since %s", holder.PID, holder.Host, holder.Since.Local().Format(time.DateTime)))
 	case r.Complete:
+	case r.Stopped != nil && r.Stopped.Reason == "budget": // which the summary has explained
+		p.labeled("stopped", r.Stopped.At.Local().Format(time.DateTime)+", by the budget")
 	case r.Stopped != nil && r.Stopped.Message != "":
 		p.labeled("stopped", r.Stopped.At.Local().Format(time.DateTime)+", "+r.Stopped.Message)
 	case r.Stopped == nil && r.Lane.Endpoint != "":
