@@ -82,8 +82,13 @@ type driver struct {
 // drive runs the batch until nothing is left to do or something stops it.
 func drive(ctx context.Context, f *folder, w *workers, cfg Config, open batch.Event) error {
 	d := &driver{folder: f, clock: newClock(f.core, cfg.Speed), workers: w, cfg: cfg, stop: cfg.Stop}
-	d.tell = &teller{core: f.core, cfg: cfg, cap: open.Run.Cap, now: d.clock.now}
-	w.trouble = d.tell.trouble
+	d.tell = newTeller(f.core, cfg, open.Run.Cap, d.clock.now)
+	w.fetching = d.tell.fetching
+	w.trouble = func(op, job, message string) {
+		if ctx.Err() == nil { // what ends because the run does is no trouble
+			d.tell.trouble(op, job, message)
+		}
+	}
 	limits := w.plan.Manifest.Limits
 	d.creates = rate.NewLimiter(rate.Limit(limits.CreatePerSecond*cfg.Speed), 1)
 	// Room for all that the core can have outstanding, so that neither side ever

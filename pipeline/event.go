@@ -13,6 +13,7 @@ import (
 //	started   the run begins; Message describes the lane
 //	waiting   another run holds the batch or the lane; Message says which
 //	trouble   a call went wrong and will be repeated; Code and Message say why
+//	fetching  downloads go on; told at most twice a second
 //	finished  the run ends
 //
 // Zero fields have nothing to say. No event holds a key or a signed URL.
@@ -47,14 +48,28 @@ type Progress struct {
 	Held     decimal.Decimal     `json:"held"` // in flight, in doubt, quarantined, or possibly billed
 	Cap      decimal.NullDecimal `json:"max_cost"`
 	Currency string              `json:"currency"`
-	Running  []Watched           `json:"running,omitzero"`
-	// Left is how long the jobs still to be run should take; zero if unknown.
-	Left time.Duration `json:"left_ns,omitzero"`
+	Running  []Watched           `json:"running,omitzero"`  // oldest first
+	Fetching []Download          `json:"fetching,omitzero"` // oldest first
+	// Left is how long the jobs still to be run should take, wide until enough
+	// tasks have ended to tell; zero if unknown.
+	Left TimeRange `json:"left_seconds,omitzero"`
+	// Stop is why nothing more is created, empty while there is no reason:
+	// budget, account, key, setup, disk or interrupted.
+	Stop string `json:"stop,omitzero"`
 }
 
 // Watched is a task that can be running now.
 type Watched struct {
 	Job      string        `json:"job"`
-	Age      time.Duration `json:"age_ns"`
+	Task     string        `json:"task_id"`
+	State    string        `json:"state"`  // of the job: queued, or running once it was seen running
+	Age      time.Duration `json:"age_ns"` // since it can have begun to run
 	Expected time.Duration `json:"expected_ns"`
+}
+
+// Download is a result on its way to the disk.
+type Download struct {
+	Job   string `json:"job"`
+	Bytes int64  `json:"bytes"`       // so far, with what an earlier try left
+	Total int64  `json:"total_bytes"` // 0 until known
 }

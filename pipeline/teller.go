@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -18,15 +19,58 @@ type teller struct {
 	cap  decimal.NullDecimal
 	now  func() time.Time // core time
 
-	mu       sync.Mutex // serialises OnEvent, guards progress
-	progress Progress
+	forecast forecast // of the loop
+
+	mu        sync.Mutex // serialises OnEvent, guards what follows
+	progress  Progress   // but for its downloads
+	downloads []*Download
+	toldAt    time.Time // when downloads were told last
+}
+
+// fetchingGap is the least time between two events that only tell of downloads.
+const fetchingGap = 500 * time.Millisecond
+
+func newTeller(core *batch.Batch, cfg Config, limit decimal.NullDecimal, now func() time.Time) *teller {
+	return &teller{core: core, cfg: cfg, cap: limit, now: now, forecast: newForecast(core)}
 }
 
 func (t *teller) send(e Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.emit(e)
+}
+
+// emit hands an event over, with the progress of the moment. The lock is held.
+func (t *teller) emit(e Event) {
 	e.Progress = t.progress
+	for _, d := range t.downloads {
+		e.Progress.Fetching = append(e.Progress.Fetching, *d)
+	}
 	t.cfg.OnEvent(e)
+}
+
+// fetching takes up a download. Its worker calls report as bytes come, and end
+// when it is over, however that went.
+func (t *teller) fetching(job string) (report func(done, total int64), end func()) {
+	d := &Download{Job: job}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.downloads = append(t.downloads, d)
+	report = func(done, total int64) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		d.Bytes, d.Total = done, total
+		if time.Since(t.toldAt) >= fetchingGap {
+			t.toldAt = time.Now()
+			t.emit(Event{Time: t.now(), Kind: "fetching"})
+		}
+	}
+	end = func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.downloads = slices.DeleteFunc(t.downloads, func(o *Download) bool { return o == d })
+	}
+	return report, end
 }
 
 // trouble tells of a call that went wrong. The message is free of secrets.
@@ -51,6 +95,11 @@ func (t *teller) finished(at time.Time, err error) {
 
 // recorded tells of a record that is durable.
 func (t *teller) recorded(r batch.Event) {
+	if r.End != nil {
+		if job, ok := t.core.Job(r.Job); ok {
+			t.forecast.learn(job.Plan, *r.End)
+		}
+	}
 	t.update(r.At)
 	e := Event{Time: r.At, Kind: string(r.Kind), Job: r.Job, Attempt: r.Attempt, Task: r.Task, Request: r.Request,
 		Class: string(r.Class), Code: r.Code, Message: r.Message, By: r.By, Tasks: r.Tasks}
@@ -74,10 +123,18 @@ func (t *teller) update(now time.Time) {
 	for s, n := range v.Jobs {
 		p.States[string(s)] = n
 	}
+	left := t.core.Remaining(now)
 	for _, j := range t.core.Watched() {
-		p.Running = append(p.Running, Watched{Job: j.ID, Age: now.Sub(j.Since), Expected: j.Expected})
+		w := Watched{Job: j.ID, State: string(j.State), Age: now.Sub(j.Since), Expected: j.Expected}
+		if n := len(j.Attempts); n > 0 {
+			w.Task = j.Attempts[n-1].Task
+		}
+		left = max(left, w.Expected-w.Age) // the last tasks leave slots empty
+		p.Running = append(p.Running, w)
 	}
-	p.Left = t.core.Remaining(now)
+	if p.Stop = string(v.Stop); v.Stop == batch.StopNone {
+		p.Left = t.forecast.spread(left, v.Left-v.Unselected)
+	}
 	t.mu.Lock()
 	t.progress = p
 	t.mu.Unlock()

@@ -37,6 +37,8 @@ type workers struct {
 	inputs  map[string]input  // of the plan's jobs
 	files   map[string]string // where each job's artifact goes, also of jobs that left the manifest
 	trouble func(op, job, message string)
+	// fetching takes up a download; see teller.
+	fetching func(job string) (report func(done, total int64), end func())
 
 	mu   sync.Mutex        // guards urls
 	urls map[string]string // task id to signed URL; a credential, never printed or stored
@@ -238,7 +240,9 @@ func (w *workers) fetch(ctx context.Context, on disk.Disk, e batch.Effect) batch
 		w.trouble("fetch", e.Job, err.Error())
 		return o
 	}
-	file, err := w.fetcher.Fetch(ctx, on, name, address, nil)
+	report, end := w.fetching(e.Job)
+	file, err := w.fetcher.Fetch(ctx, on, name, address, report)
+	end()
 	switch {
 	case err == nil:
 		w.drop(e.Task)

@@ -90,7 +90,7 @@ func (p *program) planOf(ctx context.Context, m *pipeline.Manifest, arg string, 
 		return nil, err
 	}
 	for _, sentence := range plan.Warnings() {
-		p.err.line("%s: warning: %s", arg, sentence)
+		p.err.prose(arg + ": warning: " + sentence)
 	}
 	return plan, nil
 }

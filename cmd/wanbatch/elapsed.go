@@ -54,3 +54,21 @@ func dates(from, to time.Time) string {
 	}
 	return a + " to " + b
 }
+
+// clockRange writes the time of day that lies so far ahead, with the day if it is
+// another: 18:40, 18:40 to 20:00, Fri 23:50 to Sat 02:10, 2026-12-24 03:00.
+func clockRange(now time.Time, low, high time.Duration) string {
+	a, b := now.Add(low), now.Add(high)
+	layout := "15:04"
+	switch {
+	case b.Sub(now) > 6*24*time.Hour:
+		layout = "2006-01-02 15:04"
+	case b.Format(time.DateOnly) != now.Format(time.DateOnly):
+		layout = "Mon 15:04"
+	}
+	from, to := a.Format(layout), b.Format(layout)
+	if from == to {
+		return from
+	}
+	return from + " to " + to
+}

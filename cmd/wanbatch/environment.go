@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/mattn/go-isatty"
-	"golang.org/x/term"
 
 	"github.com/wanbatch/wanbatch/pipeline"
 )
@@ -123,9 +122,7 @@ func terminal(stream any) *os.File {
 // widthOf tells how wide a terminal is at the moment.
 func widthOf(f *os.File) func() int {
 	return func() int {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
-			return w
-		}
-		return 80
+		w, _ := sizeOf(f)()
+		return w
 	}
 }

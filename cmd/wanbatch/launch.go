@@ -4,13 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
 
 	"github.com/rs/zerolog"
 
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
-// launch runs a plan and lets people see it: a live line on a terminal, log lines
+// launch runs a plan and lets people see it: the live view on a terminal, log lines
 // elsewhere, problems in any case. It listens to Ctrl-C and SIGTERM meanwhile.
 func (p *program) launch(ctx context.Context, plan *pipeline.Plan, cfg pipeline.Config, v voice, events bool) (*pipeline.Report, error) {
 	return p.attend(ctx, cfg, v, events, func(ctx context.Context, cfg pipeline.Config) (*pipeline.Report, error) {
@@ -23,13 +24,16 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 	do func(context.Context, pipeline.Config) (*pipeline.Report, error),
 ) (*pipeline.Report, error) {
 	screen := io.Writer(p.err)
-	update := func(pipeline.Progress) {}
+	show := func(pipeline.Event) {}
 	tty := terminal(p.err.w)
+	if tty != nil && v.format != "json" {
+		screen = wrapper{p.err, widthOf(tty)}
+	}
 	log := v.logger(screen, tty != nil && p.wantsColor(v), false)
-	if tty != nil && p.wantsLive(v) {
-		line := newLive(p.err, widthOf(tty), max(cfg.Speed, 1))
-		defer line.close()
-		screen, update = line, line.show
+	if tty != nil && p.wantsLive(v) && !(events && terminal(p.out.w) != nil) {
+		view := newLive(p.panel(tty), max(cfg.Speed, 1), p.wantsColor(v))
+		defer view.close()
+		screen, show = view, view.show
 		log = v.logger(screen, p.wantsColor(v), true).Level(zerolog.WarnLevel)
 	}
 	log = log.Level(max(log.GetLevel(), v.level()))
@@ -40,17 +44,28 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 	defer release()
 	cfg.Stop = stop
 	lines := json.NewEncoder(p.out)
+	told := repeats{}
 	cfg.OnEvent = func(e pipeline.Event) {
 		if events {
 			_ = lines.Encode(e) // the printer remembers a failure
 		}
-		update(e.Progress)
-		tell(log, e)
+		show(e)
+		if v.verbose || v.format == "json" || told.news(log, e) {
+			tell(log, e)
+		}
 	}
 	return do(ctx, cfg)
 }
 
-// wantsLive reports whether a terminal gets the live line.
+// panel is where the live view is drawn. Of the terminals that get narrower, xterm
+// alone cuts its lines; it says who it is, but so it does to a tmux inside.
+func (p *program) panel(tty *os.File) panel {
+	return panel{w: p.err, size: sizeOf(tty), cuts: p.getenv("XTERM_VERSION") != "" && p.getenv("TMUX") == ""}
+}
+
+// wantsLive reports whether a terminal gets the live view. NO_COLOR takes the
+// colors out of it and nothing else, as its makers mean it and as users of restic
+// and rclone know it, whose progress stays; TERM=dumb and CI leave log lines.
 func (p *program) wantsLive(v voice) bool {
 	return !v.quiet && !v.verbose && v.format == "" && !p.dumb() && !p.onCI()
 }

@@ -1,188 +1,223 @@
 package main
 
 import (
-	"fmt"
-	"io"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
-// live is one line at the bottom of a terminal that tells how the batch is
-// doing. It is redrawn in place, at every step and every second; log lines written
-// to it appear above. It is safe for concurrent use.
+// live shows on a terminal how a batch is doing: a [panel] that is drawn again as
+// things happen and as time passes, and log lines above it. It is safe for
+// concurrent use, and nobody who calls it waits for the terminal, which a person
+// may have stopped with Ctrl-S: one goroutine does all the drawing.
 type live struct {
-	w     io.Writer
-	width func() int
+	panel panel
 	speed float64 // of the batch's clock
+	color bool
+	zone  *time.Location // of times of day
 
-	mu    sync.Mutex // guards what follows, keeps writes whole
-	known bool       // progress was set once
-	last  pipeline.Progress
-	at    time.Time // of last, wall clock
+	mu      sync.Mutex // guards what follows
+	known   bool       // something was shown
+	now     scene
+	at      time.Time // of now.Progress, by the wall clock
+	pending []byte    // text that is to appear above
 
+	wake       chan struct{} // something is worth drawing at once
 	quit, done chan struct{}
+	gone       error // first failure to write: nothing more is drawn
 }
 
-// clearLine returns to the first column and empties the line.
-const clearLine = "\r\x1b[K"
+// drawGap is how often the panel is looked after. It is drawn only if it changed.
+const drawGap = 200 * time.Millisecond
 
-// newLive starts a line on w; close ends it.
-func newLive(w io.Writer, width func() int, speed float64) *live {
-	l := &live{w: w, width: width, speed: speed, quit: make(chan struct{}), done: make(chan struct{})}
-	go l.tick()
+// problemsKept is how many problems are remembered.
+const problemsKept = 20
+
+// newLive starts drawing; close ends it.
+func newLive(p panel, speed float64, color bool) *live {
+	l := &live{panel: p, speed: speed, color: color, zone: time.Local, now: scene{rates: rates{}},
+		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	go l.run()
 	return l
 }
 
-// tick lets the running task grow older on the screen.
-func (l *live) tick() {
-	defer close(l.done)
-	second := time.NewTicker(time.Second)
-	defer second.Stop()
-	for {
-		select {
-		case <-second.C:
-			l.mu.Lock()
-			l.draw()
-			l.mu.Unlock()
-		case <-l.quit:
-			return
-		}
-	}
-}
-
-// show takes the newest progress.
-func (l *live) show(p pipeline.Progress) {
+// show takes in what an event says of the batch.
+func (l *live) show(e pipeline.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.known, l.last, l.at = true, p, time.Now()
-	l.draw()
+	if !l.known {
+		l.known = true
+		l.now.began = time.Now()
+		l.stir()
+	}
+	l.now.Progress, l.at = e.Progress, time.Now()
+	l.now.rates.sample(e.Progress.Fetching, l.at)
+	l.now.problems.take(e, l.at)
 }
 
-// Write prints whole lines above the live one.
+// Write makes whole lines appear above the panel.
 func (l *live) Write(text []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, err := fmt.Fprintf(l.w, "%s%s", clearLine, text)
-	l.draw()
-	return len(text), err
+	l.pending = append(l.pending, text...)
+	l.stir()
+	return len(text), nil
 }
 
-// close stops redrawing and leaves the line as it is, finished.
+// stir makes the goroutine draw at once. The lock is held.
+func (l *live) stir() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close clears the panel away, so that what follows stands below the log lines.
 func (l *live) close() {
 	close(l.quit)
 	<-l.done
-	if l.known {
-		_, _ = io.WriteString(l.w, "\n")
+}
+
+func (l *live) run() {
+	defer close(l.done)
+	ticker := time.NewTicker(drawGap)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-l.wake:
+		case <-l.quit:
+			l.draw(true)
+			return
+		}
+		l.draw(false)
 	}
 }
 
-// draw shows the line again. The lock is held. One column stays free: some
-// terminals wrap when the last one is filled.
-func (l *live) draw() {
+// draw brings the terminal up to date.
+func (l *live) draw(last bool) {
+	columns, rows := l.panel.size()
+	above, lines := l.take(columns, rows)
+	if last {
+		lines = nil
+	}
+	if l.gone == nil {
+		l.gone = l.panel.draw(above, lines)
+	}
+}
+
+// take composes what is to be drawn. It alone needs the lock; writing does not.
+func (l *live) take(columns, rows int) (above, lines []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.pending) > 0 {
+		for line := range strings.SplitSeq(strings.TrimSuffix(string(l.pending), "\n"), "\n") {
+			above = append(above, wrap(line, columns-1, hanging)...)
+		}
+		l.pending = nil
+	}
 	if !l.known {
+		return above, nil
+	}
+	now := time.Now()
+	s := l.now
+	s.past = time.Duration(float64(now.Sub(l.at)) * l.speed)
+	s.clock, s.fast, s.color = now.In(l.zone), l.speed != 1, l.color
+	return above, s.frame(columns-1, rows-1)
+}
+
+// problem is something that went wrong with a job, or a trouble that goes on.
+type problem struct {
+	kind, op  string // of the event; of a trouble, the call that met it
+	job, text string
+	times     int
+	at        time.Time // the last time, by the wall clock
+}
+
+// problems are the latest ones, newest first. Of each call's troubles there is one,
+// as long as it lasts.
+type problems []problem
+
+// take adds what an event tells, and drops what it proves to be over.
+func (p *problems) take(e pipeline.Event, now time.Time) {
+	over, settled := proves(e.Kind), e.Kind == "absent" || e.Kind == "adopted" || e.Kind == "quarantined"
+	*p = slices.DeleteFunc(*p, func(old problem) bool {
+		return slices.Contains(over, old.op) ||
+			old.job == clean(e.Job) && (e.Kind == "stored" || settled && old.kind == "unanswered")
+	})
+	level, text := describe(e)
+	if level < zerolog.WarnLevel {
 		return
 	}
-	since := time.Duration(float64(time.Since(l.at)) * l.speed)
-	_, _ = io.WriteString(l.w, clearLine+liveLine(l.last, since, l.width()-1))
+	n := problem{kind: e.Kind, job: e.Job, text: text, times: 1, at: now}
+	switch e.Kind {
+	case "trouble":
+		n.op, n.text = e.By, address.ReplaceAllString(e.Message, "")
+		if i := slices.IndexFunc(*p, func(old problem) bool { return old.op == n.op }); i >= 0 {
+			n.times += (*p)[i].times
+			*p = slices.Delete(*p, i, i+1)
+		}
+	case "ended":
+		n.text = joinWords("failed, not charged", joinWords(e.Code, e.Message))
+	case "refused":
+		n.text = joinWords("create refused", joinWords(e.Code, e.Message))
+	}
+	n.job, n.text = clean(n.job), clean(n.text)
+	*p = slices.Insert(*p, 0, n)
+	*p = (*p)[:min(len(*p), problemsKept)]
 }
 
-// liveLine is the summary of a progress that was true some time ago, in at most
-// so many columns. The less room, the fewer words.
-func liveLine(p pipeline.Progress, since time.Duration, room int) string {
-	done := fmt.Sprintf("%d/%d done", p.States["done"], p.Jobs)
-	long, brief, wrong := states(p), moving(p)+bad(p), bad(p)
-	task, age := watched(p, since)
-	cash := cashOf(p)
-	left := ""
-	if p.Left > 0 {
-		left = "eta " + short(p.Left-since)
+// address finds the URL in a message: it takes a line and helps nobody there.
+var address = regexp.MustCompile(`https?://\S+ `)
+
+// rates tells how fast downloads are, by what came within the last seconds.
+type rates map[string][]sample
+
+type sample struct {
+	at    time.Time
+	bytes int64
+}
+
+// rateWindow is what "the last seconds" are.
+const rateWindow = 5 * time.Second
+
+// sample takes in how far the downloads are, and forgets those that are over.
+func (r rates) sample(downloads []pipeline.Download, now time.Time) {
+	over := make(map[string]bool, len(r))
+	for job := range r {
+		over[job] = true
 	}
-	var line string
-	for _, parts := range [][]string{
-		{done + long, task, cash, left},
-		{done + brief, task, cash, left},
-		{done + brief, age, cash, left},
-		{done + wrong, cash, left},
-		{done + wrong, cash},
-	} {
-		line = clean(strings.Join(present(parts), "  "))
-		if columns(line) <= room {
-			return line
+	for _, d := range downloads {
+		delete(over, d.Job)
+		s := r[d.Job]
+		if n := len(s); n == 0 || s[n-1].bytes != d.Bytes {
+			r[d.Job] = append(s, sample{now, d.Bytes})
 		}
 	}
-	return cut(line, room)
-}
-
-// states lists every state that some job is in, apart from done.
-func states(p pipeline.Progress) string {
-	var b strings.Builder
-	for _, state := range stateNames() {
-		if n := p.States[state]; n > 0 && state != "done" {
-			fmt.Fprintf(&b, ", %d %s", n, strings.ReplaceAll(state, "_", " "))
-		}
+	for job := range over {
+		delete(r, job)
 	}
-	return b.String()
 }
 
-// moving sums up what runs and what waits.
-func moving(p pipeline.Progress) string {
-	s := p.States
-	return some(s["running"], "run") +
-		some(s["pending"]+s["submitting"]+s["in_doubt"]+s["queued"]+s["fetching"], "wait")
-}
-
-// bad sums up what went wrong.
-func bad(p pipeline.Progress) string {
-	s := p.States
-	return some(s["failed"]+s["lost"], "failed") + some(s["quarantined"], "quarantined")
-}
-
-func some(n int, what string) string {
-	if n == 0 {
-		return ""
+// of returns bytes per second, 0 if unknown or none came lately.
+func (r rates) of(job string, now time.Time) float64 {
+	s := r[job]
+	for len(s) > 1 && now.Sub(s[1].at) > rateWindow {
+		s = s[1:]
 	}
-	return fmt.Sprintf(" %d %s", n, what)
-}
-
-// watched tells of the task that runs longest, with and without its name.
-func watched(p pipeline.Progress, since time.Duration) (task, age string) {
-	if len(p.Running) == 0 {
-		return "", ""
+	if len(s) == 0 {
+		return 0
 	}
-	oldest := p.Running[0]
-	for _, w := range p.Running {
-		if w.Age > oldest.Age {
-			oldest = w
-		}
+	r[job] = s
+	first, last := s[0], s[len(s)-1]
+	if passed := now.Sub(first.at).Seconds(); passed > 0.1 {
+		return float64(last.bytes-first.bytes) / passed
 	}
-	age = short(oldest.Age+since) + "/" + short(oldest.Expected)
-	return cut(clean(oldest.Job), 24) + " " + age, age
-}
-
-// cashOf is the batch's money, rounded to cents: billed, held, and the cap if
-// there is one.
-func cashOf(p pipeline.Progress) string {
-	text := "billed " + p.Spent.Round(2).String() + " held " + p.Held.Round(2).String()
-	if p.Cap.Valid {
-		text += "/" + p.Cap.Decimal.Round(2).String()
-	}
-	return text + " " + p.Currency
-}
-
-// stateNames lists the states of a job in the order of its life.
-func stateNames() []string {
-	return []string{"pending", "submitting", "in_doubt", "queued", "running", "fetching", "done", "failed", "quarantined", "lost"}
-}
-
-func present(parts []string) []string {
-	var kept []string
-	for _, part := range parts {
-		if part != "" {
-			kept = append(kept, part)
-		}
-	}
-	return kept
+	return 0
 }

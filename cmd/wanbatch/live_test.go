@@ -1,7 +1,9 @@
 package main
 
 import (
-	"bytes"
+	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,78 +14,289 @@ import (
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
-// busy is a batch in full swing.
+// busy is a batch in the middle of everything.
 func busy() pipeline.Progress {
 	return pipeline.Progress{
 		Jobs:   120,
 		States: map[string]int{"done": 46, "running": 1, "queued": 2, "pending": 68, "failed": 2, "quarantined": 1},
 		Spent:  decimal.RequireFromString("27.0384"), Held: decimal.RequireFromString("1.92"),
 		Cap: decimal.NewNullDecimal(decimal.NewFromInt(300)), Currency: "USD",
-		Running: []pipeline.Watched{{Job: "alice-salsa", Age: 65 * time.Second, Expected: 95 * time.Second}},
-		Left:    3*time.Hour + 12*time.Minute,
+		Running:  []pipeline.Watched{{Job: "alice-salsa", State: "running", Age: 65 * time.Second, Expected: 95 * time.Second}},
+		Fetching: []pipeline.Download{{Job: "bo-jump", Bytes: 3 << 20, Total: 12 << 20}},
+		Left:     pipeline.TimeRange{Low: 2 * time.Hour, High: 4 * time.Hour},
 	}
 }
 
-func TestLiveLine(t *testing.T) {
-	small := busy()
-	small.Jobs, small.States = 6, map[string]int{"done": 2, "running": 1, "queued": 2, "pending": 1}
-	wide := busy()
-	wide.Running[0].Job = strings.Repeat("舞", 100)
-	tests := []struct {
-		name string
-		p    pipeline.Progress
-		room int
-		want string
-	}{
-		{"all words", busy(), 200, "46/120 done, 68 pending, 2 queued, 1 running, 2 failed, 1 quarantined  alice-salsa 1m15s/1m35s  billed 27.04 held 1.92/300 USD  eta 3h11m"},
-		{"80 columns", small, 79, "2/6 done 1 run 3 wait  1m15s/1m35s  billed 27.04 held 1.92/300 USD  eta 3h11m"},
-		{"80 columns and trouble", busy(), 79, "46/120 done 2 failed 1 quarantined  billed 27.04 held 1.92/300 USD  eta 3h11m"},
-		{"narrow", busy(), 20, "46/120 done 2 faile…"},
-		{"wide letters", wide, 140, "46/120 done 1 run 70 wait 2 failed 1 quarantined  舞舞舞舞舞舞舞舞舞舞舞… 1m15s/1m35s  billed 27.04 held 1.92/300 USD  eta 3h11m"},
-		{"nothing yet", pipeline.Progress{Jobs: 1, Currency: "CNY"}, 79, "0/1 done  billed 0 held 0 CNY"},
-	}
-	for _, tt := range tests {
-		got := liveLine(tt.p, 10*time.Second, tt.room)
-		if got != tt.want {
-			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want)
-		}
-		if columns(got) > tt.room {
-			t.Errorf("%s: %d columns, want at most %d", tt.name, columns(got), tt.room)
-		}
-	}
+// failed is an event of a task that failed.
+func failed(job, reason string, p pipeline.Progress) pipeline.Event {
+	return pipeline.Event{Kind: "ended", Status: "FAILED", Job: job, Code: "InvalidVideo.NoHuman", Message: reason, Progress: p}
 }
 
-// A log line stands above the live line, the task grows older by itself, and the
-// line is left finished.
-func TestLive(t *testing.T) {
+// onScreen runs a live view on a screen, in virtual time, with UTC on the clock.
+func onScreen(t *testing.T, s *screen, speed float64, do func(*live)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		var screen bytes.Buffer
-		l := newLive(&screen, func() int { return 80 }, 2)
-		if _, err := l.Write([]byte("before\n")); err != nil {
-			t.Fatal(err)
-		}
-		p := busy()
-		p.States = map[string]int{"running": 1}
-		l.show(p)
-		if _, err := l.Write([]byte("above\n")); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(2500 * time.Millisecond)
-		synctest.Wait()
+		l := newLive(panel{w: s, size: s.size}, speed, true)
+		l.zone = time.UTC
+		do(l)
 		l.close()
+	})
+	if s.odd != "" {
+		t.Errorf("the terminal was sent %q", s.odd)
+	}
+}
 
-		var last string
-		for _, drawn := range strings.Split(screen.String(), clearLine) {
-			last = drawn
-		}
-		if !strings.HasPrefix(screen.String(), clearLine+"before\n"+clearLine+"0/120") {
-			t.Errorf("starts with %q", screen.String()[:40])
-		}
-		if !strings.Contains(screen.String(), clearLine+"above\n"+clearLine+"0/120") {
-			t.Error("the line is not drawn again below a log line")
-		}
-		if !strings.Contains(last, "1m09s/1m35s") || !strings.HasSuffix(last, "\n") {
-			t.Errorf("the line ends as %q, want the age after 2 s at speed 2, and a newline", last)
+// tick lets time pass until everything is drawn.
+func tick(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func TestLive(t *testing.T) {
+	s := newScreen(80, 24)
+	fmt.Fprintln(s, "$ wanbatch run spring.yaml\r")
+	onScreen(t, s, 1, func(l *live) {
+		fmt.Fprintln(l, "before")
+		l.show(pipeline.Event{Kind: "running", Progress: busy()})
+		l.show(failed("carl-salsa", "The input video has no human body.", busy()))
+		tick(10 * time.Second)
+		p := busy()
+		p.Fetching[0].Bytes += 4 << 20
+		l.show(pipeline.Event{Kind: "fetching", Progress: p})
+		fmt.Fprintln(l, "a long line of a log that does not fit into the eighty columns of this terminal is broken")
+		tick(2 * time.Second)
+		seen, _ := s.text()
+		want := `$ wanbatch run spring.yaml
+before
+a long line of a log that does not fit into the eighty columns of this terminal
+    is broken
+[###########################!?>..........................................]  38%
+# 46 done  ! 2 failed  ? 1 quarantined  > 3 under way  . 68 waiting
+billed 27.04   held 1.92   cap 300.00 USD
+eta 1h59m to 3h59m, 02:00 to 04:00   started 12s ago
+tasks
+  alice-salsa   running   1m07s   ends in 28s, 00:00:40
+downloads
+  bo-jump   7.3 MB of 13 MB   58%   350 kB/s
+problems
+  12s ago  carl-salsa  failed, not charged: InvalidVideo.NoHuman: The input
+    video has no human body.`
+		if seen != want {
+			t.Errorf("on the screen:\n%s\nwant:\n%s", seen, want)
 		}
 	})
+	seen, kept := s.text()
+	want := `$ wanbatch run spring.yaml
+before
+a long line of a log that does not fit into the eighty columns of this terminal
+    is broken`
+	if seen != want || kept != "" {
+		t.Errorf("afterwards:\n%s\nkept: %q\nwant:\n%s", seen, kept, want)
+	}
+}
+
+// Time passes on the screen by the batch's clock, and a task that takes too long
+// is said to.
+func TestLiveAges(t *testing.T) {
+	s := newScreen(80, 24)
+	onScreen(t, s, 10, func(l *live) {
+		l.show(pipeline.Event{Kind: "running", Progress: busy()})
+		for _, step := range []struct {
+			passes time.Duration
+			want   []string
+		}{
+			{time.Second, []string{"running   1m15s   ends in 20s\n", "eta 1h59m to 3h59m "}},
+			{3 * time.Second, []string{"running   1m45s   10s late\n"}},
+			{30 * time.Minute, []string{"eta: later than expected"}},
+		} {
+			tick(step.passes)
+			seen, _ := s.text()
+			for _, want := range step.want {
+				if !strings.Contains(seen, want) {
+					t.Errorf("after %v more there is no %q in:\n%s", step.passes, want, seen)
+				}
+			}
+		}
+	})
+}
+
+// Whatever happens to its size, the terminal shows one panel, and what scrolls by
+// above it is whole.
+func TestLiveResized(t *testing.T) {
+	s := newScreen(100, 30)
+	const logged = 12
+	onScreen(t, s, 1, func(l *live) {
+		l.show(failed("carl-salsa", strings.Repeat("word ", 30), busy()))
+		for i, size := range [][2]int{{100, 30}, {60, 30}, {45, 30}, {80, 30}, {200, 50}, {90, 50}} {
+			fmt.Fprintf(l, "log line %d\nand more\n", i)
+			tick(time.Second)
+			s.resize(size[0], size[1])
+			tick(time.Second)
+			seen, kept := s.text()
+			all := kept + "\n" + seen
+			if n := strings.Count(all, "]  38%"); n != 1 {
+				t.Fatalf("%d panels at %v:\n%s", n, size, all)
+			}
+			if n := strings.Count(all, "problems\n"); n != 1 {
+				t.Fatalf("remains of a panel at %v:\n%s", size, all)
+			}
+		}
+	})
+	seen, kept := s.text()
+	lines := strings.Fields(strings.NewReplacer("log line", "", "and more", "x").Replace(kept + "\n" + seen))
+	if len(lines) != logged {
+		t.Errorf("%d lines are left, want the %d that were logged:\n%s\n%s", len(lines), logged, kept, seen)
+	}
+}
+
+// A panel that starts in the first row, is as tall as the terminal and shrinks
+// leaves nothing behind.
+func TestLiveFull(t *testing.T) {
+	s := newScreen(60, 12)
+	onScreen(t, s, 1, func(l *live) {
+		p := busy()
+		for i := range 40 {
+			p.Running = append(p.Running, pipeline.Watched{Job: fmt.Sprintf("job-%02d", i), State: "queued", Expected: time.Minute})
+		}
+		for i := range 5 {
+			p.Running = p.Running[:len(p.Running)-i]
+			l.show(failed("x", "y", p))
+			tick(time.Second)
+			seen, kept := s.text()
+			if kept != "" || strings.Count(seen, "\n") != 10 || !strings.Contains(seen, " of 4") && !strings.Contains(seen, " of 3") {
+				t.Fatalf("kept %q, seen:\n%s", kept, seen)
+			}
+		}
+		p.Running, p.Fetching = nil, nil
+		l.show(pipeline.Event{Kind: "stored", Job: "x", Progress: p})
+		tick(time.Second)
+		if seen, kept := s.text(); kept != "" || strings.Count(seen, "\n") != 3 {
+			t.Errorf("kept %q, seen:\n%s", kept, seen)
+		}
+	})
+	if seen, kept := s.text(); seen+kept != "" {
+		t.Errorf("afterwards: %q, %q", seen, kept)
+	}
+}
+
+// A terminal that was stopped with Ctrl-S stops nobody, and shows everything when
+// it goes on.
+func TestLiveStopped(t *testing.T) {
+	s := newScreen(80, 24)
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		l := newLive(panel{w: slow{s, goOn}, size: s.size}, 1, false)
+		l.show(pipeline.Event{Kind: "running", Progress: busy()})
+		synctest.Wait() // it hangs in its first write
+		for i := range 100 {
+			l.show(pipeline.Event{Kind: "running", Progress: busy()})
+			fmt.Fprintf(l, "line %d\n", i)
+		}
+		close(goOn)
+		l.close()
+	})
+	seen, kept := s.text()
+	for i := range 100 {
+		if !strings.Contains("\n"+kept+"\n"+seen+"\n", fmt.Sprintf("\nline %d\n", i)) {
+			t.Errorf("line %d is missing", i)
+		}
+	}
+}
+
+// slow is a terminal that takes nothing until it is told to go on.
+type slow struct {
+	to   io.Writer
+	goOn <-chan struct{}
+}
+
+func (s slow) Write(b []byte) (int, error) {
+	<-s.goOn
+	return s.to.Write(b)
+}
+
+// At every size a frame fits, and says what matters most.
+func TestFrameFits(t *testing.T) {
+	p := busy()
+	for i := range 40 {
+		p.Running = append(p.Running, pipeline.Watched{Job: strings.Repeat("舞", i%20), State: "queued"})
+	}
+	sc := scene{Progress: p, rates: rates{}, color: true, clock: time.Unix(0, 0).UTC()}
+	for i := range 5 {
+		sc.problems.take(failed(fmt.Sprint(i), strings.Repeat("reason \x1b[2J", 20), p), sc.clock)
+	}
+	for wide := 0; wide < 220; wide += 1 + wide/10 {
+		for high := 0; high < 60; high += 1 + high/10 {
+			lines := sc.frame(wide, high)
+			if len(lines) > high {
+				t.Fatalf("%d lines in %d rows", len(lines), high)
+			}
+			text := strings.Join(lines, "\n")
+			if wide >= 12 && high >= 1 && !strings.Contains(text, "46") {
+				t.Fatalf("%dx%d does not tell how much is done:\n%s", wide, high, text)
+			}
+			for _, line := range lines {
+				if visible(line) > wide || strings.Contains(line, "\x1b[2J") {
+					t.Fatalf("%d columns in %d: %q", visible(line), wide, line)
+				}
+			}
+		}
+	}
+	if text := strings.Join(sc.frame(80, 50), "\n"); !strings.Contains(text, "tasks (37 of 41)") {
+		t.Errorf("a long list is not cut:\n%s", text)
+	}
+}
+
+func TestBar(t *testing.T) {
+	for _, tt := range []struct {
+		states map[string]int
+		want   string
+	}{
+		{map[string]int{"pending": 4}, "[....................]   0%"},
+		{map[string]int{"done": 2, "running": 1, "pending": 1}, "[##########>>>>>.....]  50%"},
+		{map[string]int{"done": 9999, "lost": 1}, "[###################!]  99%"},
+		{map[string]int{"pending": 9999, "in_doubt": 1}, "[>...................]   0%"},
+		{map[string]int{"done": 4}, "[####################] 100%"},
+		{nil, "[....................]   0%"},
+	} {
+		jobs := 0
+		for _, n := range tt.states {
+			jobs += n
+		}
+		if got := (scene{Progress: pipeline.Progress{Jobs: jobs, States: tt.states}}).bar(27); got != tt.want {
+			t.Errorf("%v: %s, want %s", tt.states, got, tt.want)
+		}
+	}
+}
+
+// The newest problems stand first; one that is over is gone.
+func TestProblems(t *testing.T) {
+	var p problems
+	var now time.Time
+	for _, e := range []pipeline.Event{
+		failed("a", "one", pipeline.Progress{}),
+		{Kind: "trouble", By: "query", Job: "b", Message: "query https://host/1: no route"},
+		{Kind: "unanswered", Job: "c", Message: "EOF"},
+		{Kind: "trouble", By: "query", Job: "c", Message: "query https://host/2: no route"},
+		{Kind: "trouble", By: "fetch", Job: "a", Message: "disk full"},
+		failed("b", "two\x1b[31m", pipeline.Progress{}),
+	} {
+		p.take(e, now)
+	}
+	var got []string
+	for _, one := range p {
+		got = append(got, fmt.Sprint(one.job, one.times, one.text))
+	}
+	want := []string{
+		"b1failed, not charged: InvalidVideo.NoHuman: two[31m", "a1disk full",
+		"c1create in doubt, the provider's lists will tell: EOF", "a1failed, not charged: InvalidVideo.NoHuman: one",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	for _, e := range []pipeline.Event{{Kind: "adopted", Job: "c"}, {Kind: "stored", Job: "a"}} {
+		p.take(e, now)
+	}
+	if len(p) != 1 || p[0].job != "b" {
+		t.Errorf("left: %v", p)
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -83,10 +84,14 @@ func describe(e pipeline.Event) (zerolog.Level, string) {
 	switch e.Kind {
 	case "started":
 		return zerolog.InfoLevel, "started: " + e.Message
+	case "fetching":
+		return zerolog.TraceLevel, "downloads go on"
 	case "waiting":
 		return zerolog.WarnLevel, "waiting: " + e.Message
 	case "trouble":
 		return zerolog.WarnLevel, "trouble, will be tried again: " + e.Message
+	case "over":
+		return zerolog.InfoLevel, "the trouble is over, after " + e.Message
 	case "accepted":
 		return zerolog.InfoLevel, "task accepted"
 	case "refused":
@@ -129,8 +134,5 @@ func describeEnd(e pipeline.Event) (zerolog.Level, string) {
 }
 
 func joinWords(a, b string) string {
-	if b == "" {
-		return a
-	}
-	return a + ": " + b
+	return strings.Join(present([]string{a, b}), ": ")
 }

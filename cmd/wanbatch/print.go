@@ -5,8 +5,8 @@ package main
 //   - lower case, no full stop at the end, one line per thing
 //   - a refusal says what to do next, an error what was being done to what
 //   - results go to standard output, everything else to standard error
-//   - money is exact and has its currency, except on the live line, which has
-//     no room and rounds to cents
+//   - money is exact and has its currency, except in the live view, which
+//     rounds to cents
 //   - whatever came from outside (messages, file names, ids) loses its control
 //     characters, so that nobody can move the cursor or paint the screen
 

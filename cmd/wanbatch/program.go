@@ -81,10 +81,10 @@ func (p *program) complain(err error) {
 	}
 	var manifest *pipeline.ManifestError
 	if errors.As(err, &manifest) {
-		p.err.lines(manifest.Error())
+		p.err.prose(manifest.Error())
 		return
 	}
-	p.err.lines("wanbatch: " + err.Error())
+	p.err.prose("wanbatch: " + err.Error())
 }
 
 // usageError is a command line that does not fit. It is a [pipeline.ErrUsage].

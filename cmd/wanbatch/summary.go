@@ -17,7 +17,7 @@ const shownProblems = 20
 func (p *printer) summary(r *pipeline.Report, folder string, problemsAlone bool) {
 	if !problemsAlone {
 		t := r.Totals
-		p.line("%s: %s", r.Batch, counts(r))
+		p.prose(r.Batch + ": " + counts(r))
 		p.labeled("billed", billed(r))
 		if t.Overruns > 0 {
 			p.labeled("overruns", count(t.Overruns, "task")+" billed above what was held for them; see the report")
@@ -63,7 +63,7 @@ func (p *printer) problems(r *pipeline.Report) {
 			continue
 		}
 		if n++; n <= shownProblems {
-			p.line("  %s %s: %s", j.ID, j.State, reason(j.Error))
+			p.prose("  " + j.ID + " " + j.State + ": " + reason(j.Error))
 		}
 	}
 	if n > shownProblems {

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/wanbatch/wanbatch/pipeline"
+)
+
+// repeats keeps a trouble that goes on from being told at every try. It is told
+// once, and when it is over; one that comes and goes is not told again for a while.
+type repeats map[trouble]*course
+
+// trouble is what a call met, without the ids and numbers that differ each time.
+type trouble struct{ op, what string }
+
+// course is what became of a trouble.
+type course struct {
+	told  time.Time // by the batch's clock
+	tries int       // since then; 0: it is over
+}
+
+// tellAgain is how long a trouble that was over is not told again, and mostTroubles
+// how many are remembered.
+const (
+	tellAgain    = 10 * time.Minute
+	mostTroubles = 1000
+)
+
+var varying = regexp.MustCompile(`https?://\S+|[0-9a-fA-F-]{6,}|[0-9]+`)
+
+func troubleOf(e pipeline.Event) trouble {
+	return trouble{e.By, varying.ReplaceAllString(e.Message, "#")}
+}
+
+// news reports whether an event is worth telling. What is over it tells itself.
+func (r repeats) news(log zerolog.Logger, e pipeline.Event) bool {
+	if e.Kind != "trouble" {
+		r.settle(log, e)
+		return true
+	}
+	if len(r) >= mostTroubles {
+		clear(r)
+	}
+	t := troubleOf(e)
+	c, known := r[t]
+	if !known {
+		c = &course{}
+		r[t] = c
+	}
+	c.tries++
+	if known && (c.tries > 1 || e.Time.Sub(c.told) < tellAgain) {
+		return false
+	}
+	c.told = e.Time
+	return true
+}
+
+// settle takes in what an event proves to be over.
+func (r repeats) settle(log zerolog.Logger, e pipeline.Event) {
+	over := proves(e.Kind)
+	for t, c := range r {
+		if c.tries == 0 || !slices.Contains(over, t.op) {
+			continue
+		}
+		if c.tries > 1 && e.Time.Sub(c.told) > time.Minute {
+			tell(log, pipeline.Event{Time: e.Time, Kind: "over", By: t.op, Message: fmt.Sprintf("%d tries in %s", c.tries, short(e.Time.Sub(c.told)))})
+		}
+		c.tries = 0
+	}
+}
+
+// proves lists the calls that work again when an event of this kind is seen.
+func proves(kind string) []string {
+	switch kind {
+	case "accepted":
+		return []string{"create"}
+	case "running", "ended":
+		return []string{"query", "list"}
+	case "stored":
+		return []string{"fetch"}
+	}
+	return nil
+}
