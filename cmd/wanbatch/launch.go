@@ -30,8 +30,10 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 		screen = wrapper{p.err, widthOf(tty)}
 	}
 	log := v.logger(screen, tty != nil && p.wantsColor(v), false)
-	if tty != nil && p.wantsLive(v) && !(events && terminal(p.out.w) != nil) {
-		view := newLive(p.panel(tty), max(cfg.Speed, 1), p.wantsColor(v))
+	if tty != nil && p.wantsLive(v) && obeys(tty) && !(events && terminal(p.out.w) != nil) {
+		resumed, ignore := resumptions()
+		defer ignore()
+		view := newLive(p.panel(tty), max(cfg.Speed, 1), p.wantsColor(v), resumed)
 		defer view.close()
 		screen, show = view, view.show
 		log = v.logger(screen, p.wantsColor(v), true).Level(zerolog.WarnLevel)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ type live struct {
 	at      time.Time // of now.Progress, by the wall clock
 	pending []byte    // text that is to appear above
 
+	resumed    <-chan os.Signal
 	wake       chan struct{} // something is worth drawing at once
 	quit, done chan struct{}
 	gone       error // first failure to write: nothing more is drawn
@@ -39,9 +41,10 @@ const drawGap = 200 * time.Millisecond
 // problemsKept is how many problems are remembered.
 const problemsKept = 20
 
-// newLive starts drawing; close ends it.
-func newLive(p panel, speed float64, color bool) *live {
-	l := &live{panel: p, speed: speed, color: color, zone: time.Local, now: scene{rates: rates{}},
+// newLive starts drawing; close ends it. resumed tells that others may have written
+// to the terminal; it may be nil.
+func newLive(p panel, speed float64, color bool, resumed <-chan os.Signal) *live {
+	l := &live{panel: p, speed: speed, color: color, resumed: resumed, zone: time.Local, now: scene{rates: rates{}},
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	go l.run()
 	return l
@@ -92,6 +95,8 @@ func (l *live) run() {
 		select {
 		case <-ticker.C:
 		case <-l.wake:
+		case <-l.resumed:
+			l.panel.forget() // a shell has written below it meanwhile
 		case <-l.quit:
 			l.draw(true)
 			return
@@ -118,7 +123,7 @@ func (l *live) take(columns, rows int) (above, lines []string) {
 	defer l.mu.Unlock()
 	if len(l.pending) > 0 {
 		for line := range strings.SplitSeq(strings.TrimSuffix(string(l.pending), "\n"), "\n") {
-			above = append(above, wrap(line, columns-1, hanging)...)
+			above = append(above, wrap(line, columns-1)...)
 		}
 		l.pending = nil
 	}

@@ -277,7 +277,7 @@ func (s scene) lately(room, most, spare int) []string {
 		if p.job != "" {
 			text += "  " + p.job
 		}
-		wrapped := wrap(text+"  "+p.text, room, hanging)
+		wrapped := wrap(text+"  "+p.text, room)
 		if len(wrapped) > 1 && spare > 0 {
 			lines = append(lines, cut(wrapped[0], room))
 			spare--

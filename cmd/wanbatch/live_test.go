@@ -36,7 +36,7 @@ func failed(job, reason string, p pipeline.Progress) pipeline.Event {
 func onScreen(t *testing.T, s *screen, speed float64, do func(*live)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLive(panel{w: s, size: s.size}, speed, true)
+		l := newLive(panel{w: s, size: s.size}, speed, true, nil)
 		l.zone = time.UTC
 		do(l)
 		l.close()
@@ -185,7 +185,7 @@ func TestLiveStopped(t *testing.T) {
 	s := newScreen(80, 24)
 	synctest.Test(t, func(t *testing.T) {
 		goOn := make(chan struct{})
-		l := newLive(panel{w: slow{s, goOn}, size: s.size}, 1, false)
+		l := newLive(panel{w: slow{s, goOn}, size: s.size}, 1, false, nil)
 		l.show(pipeline.Event{Kind: "running", Progress: busy()})
 		synctest.Wait() // it hangs in its first write
 		for i := range 100 {

@@ -60,13 +60,6 @@ func (p *printer) ask(format string, args ...any) {
 	_, _ = p.Write([]byte("\n" + clean(fmt.Sprintf(format, args...)) + " "))
 }
 
-// lines prints text that may have several lines.
-func (p *printer) lines(text string) {
-	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		p.line("%s", line)
-	}
-}
-
 // clean drops what a terminal would obey instead of show.
 func clean(text string) string {
 	return strings.Map(func(r rune) rune {

@@ -81,6 +81,8 @@ func proves(kind string) []string {
 		return []string{"create"}
 	case "running", "ended":
 		return []string{"query", "list"}
+	case "uploaded":
+		return []string{"upload"}
 	case "stored":
 		return []string{"fetch"}
 	}

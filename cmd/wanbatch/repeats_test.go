@@ -57,7 +57,7 @@ func TestWrap(t *testing.T) {
 			painted = "\x1b[31m" + text + "\x1b[0m"
 		}
 		room := rapid.IntRange(4, 30).Draw(t, "room")
-		lines := wrap(painted, room, 4)
+		lines := wrap(painted, room)
 		var b strings.Builder
 		for _, line := range lines {
 			if n := visible(line); n > room {
@@ -86,7 +86,7 @@ func TestWrapAt(t *testing.T) {
 		{"abcdefghijklmnop", 8, "abcdefgh|    ijkl|    mnop"},
 		{"", 8, ""},
 	} {
-		if got := strings.Join(wrap(tt.text, tt.room, 4), "|"); got != tt.want {
+		if got := strings.Join(wrap(tt.text, tt.room), "|"); got != tt.want {
 			t.Errorf("%q at %d: %q, want %q", tt.text, tt.room, got, tt.want)
 		}
 	}

@@ -17,7 +17,7 @@ func (p *printer) prose(text string) {
 			p.line("%s", line)
 			continue
 		}
-		for _, part := range wrap(clean(line), widthOf(tty)()-1, hanging) {
+		for _, part := range wrap(clean(line), widthOf(tty)()-1) {
 			p.line("%s", part)
 		}
 	}
@@ -32,7 +32,7 @@ type wrapper struct {
 func (w wrapper) Write(text []byte) (int, error) {
 	var b strings.Builder
 	for line := range strings.SplitSeq(strings.TrimSuffix(string(text), "\n"), "\n") {
-		for _, part := range wrap(line, w.width()-1, hanging) {
+		for _, part := range wrap(line, w.width()-1) {
 			b.WriteString(part + "\n")
 		}
 	}
@@ -61,8 +61,8 @@ func visible(text string) int {
 // wrap breaks a text at spaces into lines of at most so many columns, the second
 // and following ones indented. A word that is too long gets a line of its own, or
 // several. Colors are carried along.
-func wrap(text string, room, indent int) []string {
-	indent = min(indent, room/2)
+func wrap(text string, room int) []string {
+	indent := min(hanging, room/2)
 	bare := strings.TrimLeft(text, " ")
 	text = strings.Repeat(" ", min(len(text)-len(bare), room/2)) + bare
 	var lines []string

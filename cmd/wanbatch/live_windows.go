@@ -1,0 +1,20 @@
+package main
+
+import (
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+// resumptions never tells anything: there is no Ctrl-Z.
+func resumptions() (resumed <-chan os.Signal, ignore func()) { return nil, func() {} }
+
+// obeys asks a console to understand escape sequences, and reports whether it will.
+func obeys(f *os.File) bool {
+	var mode uint32
+	console := windows.Handle(f.Fd())
+	if windows.GetConsoleMode(console, &mode) != nil {
+		return true // a terminal of Cygwin
+	}
+	return windows.SetConsoleMode(console, mode|windows.ENABLE_VIRTUAL_TERMINAL_PROCESSING) == nil
+}
