@@ -15,9 +15,10 @@ import (
 
 // watch is what is known of one live task.
 type watch struct {
-	since  time.Time // when it can have begun to run, by our clock; zero: not its turn
-	next   time.Time // next look; zero: none planned
-	seen   Status    // last answer
+	since  time.Time     // when it can have begun to run, by our clock; zero: not its turn
+	next   time.Time     // next look; zero: none planned
+	slept  time.Duration // Batch.slept when its create was sent
+	seen   Status        // last answer
 	seenAt time.Time
 
 	busy     bool // a query or a cancel is under way
@@ -95,7 +96,7 @@ func (l *lane) learn(j *job, end End) {
 
 // watchNew takes up a task that was just created or adopted.
 func (l *lane) watchNew(j *job, at time.Time) {
-	j.watch = watch{}
+	j.watch = watch{slept: l.slept}
 	i := len(l.live)
 	for i > 0 && l.live[i-1].attempt().At.After(j.attempt().At) {
 		i-- // a person may adopt a task that is older than others
