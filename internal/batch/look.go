@@ -112,9 +112,17 @@ func (l *lane) forget(j *job, at time.Time) {
 	l.promote(at)
 }
 
-// promote begins to watch the tasks whose turn it can be.
+// promote begins to watch the tasks whose turn it can be. One that the provider
+// does not know takes nobody's turn.
 func (l *lane) promote(at time.Time) {
-	for _, j := range l.live[:min(l.Running, len(l.live))] {
+	turns := l.Running
+	for _, j := range l.live {
+		if turns == 0 {
+			return
+		}
+		if j.watch.unknowns == 0 {
+			turns--
+		}
 		if j.watch.since.IsZero() {
 			j.watch.since = at
 			j.watch.next = l.schedule(j, at)
@@ -193,6 +201,7 @@ func (l *lane) looked(j *job, s Status, now time.Time) (unknowns int) {
 	if s == StatusUnknown {
 		w.unknowns++
 		w.next = now.Add(l.PollMax)
+		l.promote(now)
 		return w.unknowns
 	}
 	w.unknowns = 0
