@@ -22,6 +22,9 @@ func (p *printer) summary(r *pipeline.Report, folder string, problemsAlone bool)
 		if t.Overruns > 0 {
 			p.labeled("overruns", count(t.Overruns, "task")+" billed above what was held for them; see the report")
 		}
+		if t.Reused.Jobs > 0 {
+			p.labeled("reused", count(t.Reused.Jobs, "job")+" from other batches: "+t.Reused.Seconds.String()+" s, "+money(t.Reused.Saved, r.Currency)+" saved")
+		}
 		if b := r.Budget; b.Stopped {
 			p.labeled("budget", fmt.Sprintf("stopped at the cap of %s, of which %s is billed or held: %s", money(b.Cap.Decimal, r.Currency), b.Committed, b))
 		}
