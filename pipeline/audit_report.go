@@ -20,6 +20,7 @@ import (
 const (
 	reportJSON = "report.json"
 	reportCSV  = "report.csv"
+	reportHTML = "report.html"
 
 	writeReportAgain = "wanbatch report writes it anew from the journal"
 	cutJournal       = "put an intact copy of the journal back; if the report is what was changed, " + writeReportAgain

@@ -18,7 +18,7 @@
 //	      +---------------------------------------------------------+
 //	                        | fold
 //	                        v
-//	                     Report --> report.json, report.csv
+//	                     Report --> report.json, report.csv, report.html
 //
 // Every decision about money is made by a pure core (internal/batch). [Run]
 // only moves its records into the journal, its effects to the workers and their

@@ -24,9 +24,10 @@ type Report struct {
 	Journal        JournalHead `json:"journal"`
 	Lane           ReportLane  `json:"lane"`
 	ManifestSHA256 string      `json:"manifest_sha256"`
-	GeneratedAt    time.Time   `json:"generated_at"` // of the newest record: a report is as old as its journal
-	Complete       bool        `json:"complete"`     // nothing is left for Run to do
-	Stopped        *Stopped    `json:"stopped"`      // how the newest run ended; null while it goes on, and if it was killed
+	Inputs         string      `json:"inputs,omitzero"` // folder that local images and videos are relative to, as seen from the batch folder; "" if unknown
+	GeneratedAt    time.Time   `json:"generated_at"`    // of the newest record: a report is as old as its journal
+	Complete       bool        `json:"complete"`        // nothing is left for Run to do
+	Stopped        *Stopped    `json:"stopped"`         // how the newest run ended; null while it goes on, and if it was killed
 	Currency       string      `json:"currency"`
 	PriceTable     PriceTable  `json:"price_table"`
 	LatestPrices   *PriceTable `json:"latest_price_table,omitzero"` // of the newest run, if it is another: each job has its unit price
@@ -183,6 +184,7 @@ func newReport(core *batch.Batch, head journal.Head, folder string) (*Report, er
 	}
 	if run := core.LastRun(); run != nil {
 		r.Lane.Key, r.Lane.Endpoint, r.ManifestSHA256 = run.Key, run.Endpoint, run.ManifestSHA256
+		r.Inputs = run.Settings[inputsSetting]
 		r.LatestPrices = latestPrices(run, r.PriceTable)
 	}
 	if end := core.Closed(); end != nil {

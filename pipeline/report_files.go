@@ -21,7 +21,8 @@ func Status(folder string) (*Report, error) {
 	return newReport(core, head, folder)
 }
 
-// WriteReport is [Status], written to report.json and report.csv in the folder.
+// WriteReport is [Status], written to report.json, report.csv and
+// report.html in the folder.
 func WriteReport(folder string) (*Report, error) {
 	r, err := Status(folder)
 	if err != nil {
@@ -48,10 +49,13 @@ func writeReports(f *folder) (*Report, error) {
 }
 
 func (r *Report) write(root *os.Root) error {
-	if err := replaceFile(root, "report.json", r.JSON); err != nil {
+	if err := replaceFile(root, reportJSON, r.JSON); err != nil {
 		return err
 	}
-	return replaceFile(root, "report.csv", r.CSV)
+	if err := replaceFile(root, reportCSV, r.CSV); err != nil {
+		return err
+	}
+	return replaceFile(root, reportHTML, r.HTML)
 }
 
 // replaceFile writes a file whole or not at all. It is not synced: a report can

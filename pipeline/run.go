@@ -278,6 +278,9 @@ func opened(p *Plan, cfg Config, target endpoint, key dashscope.Secret) batch.Ev
 		settings[one.name] = one.text()
 	}
 	settings[priceDateKey], settings[priceSourceKey], settings[priceHashKey] = p.prices.Date, p.prices.Source, p.prices.Hash
+	if way := inputsFolder(&p.Manifest, filepath.Join(cfg.Output, p.Manifest.Name)); way != "" {
+		settings[inputsSetting] = way
+	}
 	if cfg.Speed != 1 {
 		settings["speed"] = rateText(cfg.Speed)
 	}

@@ -101,7 +101,7 @@ func (p *program) report(arg string, o reportOptions) error {
 		return p.focus([]*pipeline.Report{r}, o)
 	}
 	p.out.line("%s: %s, billed %s", r.Batch, counts(r), money(r.Totals.Billed, r.Currency))
-	for _, name := range []string{"report.json", "report.csv"} {
+	for _, name := range []string{"report.json", "report.csv", "report.html"} {
 		p.out.line("  %s", filepath.Join(folder, name))
 	}
 	return nil

@@ -28,6 +28,7 @@ func (p *printer) summary(r *pipeline.Report, folder string, problemsAlone bool)
 		p.budget(r)
 		p.labeled("videos", filepath.Join(folder, "videos"))
 		p.labeled("report", filepath.Join(folder, "report.json"))
+		p.labeled("review", filepath.Join(folder, "report.html"))
 	}
 	p.problems(r)
 }
