@@ -42,8 +42,9 @@ func (f *Findings) Proven() bool { return len(f.Problems) == 0 }
 //   - the money, added up anew from the records, is what the core says, and every
 //     billed amount is usage x unit price to the last digit;
 //   - report.json and report.csv are what the journal gave at the head that
-//     report.json carries. A head that the journal does not have means that the
-//     journal's tail was cut off or written anew;
+//     report.json carries, and so is the report in report.html. A head that the
+//     journal does not have means that the journal's tail was cut off or written
+//     anew;
 //   - every artifact is there with its length and SHA-256, and nothing else
 //     stands among the videos.
 //

@@ -26,8 +26,8 @@ const (
 	cutJournal       = "put an intact copy of the journal back; if the report is what was changed, " + writeReportAgain
 )
 
-// auditReports proves report.json and report.csv against the journal as it was
-// when they were written: it may have grown since.
+// auditReports proves report.json, report.csv and report.html against the journal
+// as it was when they were written: it may have grown since.
 func (a *auditor) auditReports() {
 	if a.core.Begin() == nil {
 		return // no run came as far as a report
@@ -37,6 +37,7 @@ func (a *auditor) auditReports() {
 	if ok {
 		want = a.auditJSON(text)
 	}
+	a.auditPage(want)
 	if want == nil { // the table is then compared with the journal as it is
 		want, _ = newReport(a.core, a.head, a.path) // no error: there is a begin
 	}
@@ -152,6 +153,45 @@ func commandFolder(r *Report) string {
 		}
 	}
 	return ""
+}
+
+// auditPage proves the report in report.html, which is the page's only source of
+// what it shows, at the head that it carries. Without the page nothing is missing:
+// report.json vouches for the journal. want is the fold at the head that report.json
+// carries, nil if there is none.
+func (a *auditor) auditPage(want *Report) {
+	page, err := a.root.ReadFile(reportHTML)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		a.note(reportHTML, writeReportAgain, "it is missing")
+		return
+	case err != nil:
+		a.problem(reportHTML, "make it readable", "%v", err)
+		return
+	}
+	var got Report
+	text := pageReport(page)
+	if err := json.Unmarshal(text, &got); err != nil {
+		a.problem(reportHTML, writeReportAgain, "it holds no report: %v", err)
+		return
+	}
+	if want == nil || want.Journal != got.Journal {
+		if want, err = a.reportAt(got.Journal, commandFolder(&got)); err != nil {
+			a.problem(reportHTML+": journal", cutJournal, "%v", err)
+			return
+		}
+	}
+	expected := encoded(want.HTML)
+	if bytes.Equal(page, expected) {
+		return
+	}
+	if bytes.Equal(bytes.TrimSpace(text), bytes.TrimSpace(pageReport(expected))) {
+		a.note(reportHTML, writeReportAgain, "its report is right, but the page around it is not what this wanbatch writes: another version did, or somebody changed it")
+		return
+	}
+	d := &mismatch{auditor: a, file: reportHTML}
+	d.json("", parsed(text), parsed(pageReport(expected)))
+	d.end()
 }
 
 // auditCSV compares report.csv with the same fold, cell by cell.

@@ -222,6 +222,13 @@ func TestAuditNamesTheChange(t *testing.T) {
 			write(t, r.folder(), "report.csv", clean["report.csv"][:strings.LastIndex(strings.TrimSpace(clean["report.csv"]), "\n")+1])
 		}, "report.csv", "2 lines"},
 		{"no table", func() { remove(t, r.folder(), "report.csv") }, "report.csv", "missing"},
+		{"a number of the page", func() {
+			write(t, r.folder(), "report.html", strings.Replace(clean["report.html"], `"billed_max":"0.768"`, `"billed_max":"0.7"`, 1))
+		}, "report.html: totals.billed_max", `"0.7", the journal says "0.768"`},
+		{"the page's head", func() {
+			write(t, r.folder(), "report.html", strings.Replace(clean["report.html"], `"head":"`, `"head":"0`, 1))
+		}, "report.html: journal", "hash"},
+		{"no report in the page", func() { write(t, r.folder(), "report.html", "<h1>billed 0.1</h1>") }, "report.html", "holds no report"},
 		{"the journal's last line", func() {
 			write(t, r.folder(), "journal.jsonl", strings.Join(lines[:len(lines)-1], ""))
 			write(t, r.folder(), "report.csv", clean["report.csv"])
@@ -242,6 +249,28 @@ func TestAuditNamesTheChange(t *testing.T) {
 			}
 			wantProblem(t, r.folder(), tt.where, tt.word)
 		})
+	}
+}
+
+// Another version of the program frames the same report otherwise, and an older
+// one wrote no page at all: told, but no problem.
+func TestAuditOfAPageFromElsewhere(t *testing.T) {
+	r := audited(t)
+	page := read(t, r.folder(), "report.html")
+	write(t, r.folder(), "report.html", strings.Replace(page, "<h1", "<h2", 1))
+	f := wantProven(t, r.folder())
+	if len(f.Notes) != 1 || f.Notes[0].Where != "report.html" || !strings.Contains(f.Notes[0].What, "another version") {
+		t.Errorf("notes %+v", f.Notes)
+	}
+	remove(t, r.folder(), "report.html")
+	if f := wantProven(t, r.folder()); len(f.Notes) != 1 || !strings.Contains(f.Notes[0].What, "missing") {
+		t.Errorf("notes %+v", f.Notes)
+	}
+	if _, err := pipeline.WriteReport(r.folder()); err != nil {
+		t.Fatal(err)
+	}
+	if read(t, r.folder(), "report.html") != page {
+		t.Error("the same journal gave another page")
 	}
 }
 

@@ -20,9 +20,10 @@ func (p *program) auditCommand() *cobra.Command {
 		Use:   "audit MANIFEST|DIR",
 		Short: "prove journal, report and videos; no network",
 		Long: "Proves that no byte of the journal changed and no record is missing, that its\n" +
-			"money adds up, that report.json and report.csv are what it says, and that every\n" +
-			"video is the one that was verified. Prints one line for each problem: where,\n" +
-			"what, and what to do. Reads every video once; changes and repairs nothing.\n\n" +
+			"money adds up, that report.json, report.csv and report.html are what it says,\n" +
+			"and that every video is the one that was verified. Prints one line for each\n" +
+			"problem: where, what, and what to do. Reads every video once; changes and\n" +
+			"repairs nothing.\n\n" +
 			"Exits 0 if everything is proven, 2 if there is no batch, 1 otherwise.",
 		Example: "  wanbatch audit output/spring",
 		Args:    takes("MANIFEST|DIR"),

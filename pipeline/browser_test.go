@@ -1,0 +1,199 @@
+package pipeline_test
+
+import (
+	"context"
+	"flag"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	web "github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+var shots = flag.String("shots", "", "folder to leave screenshots of the review page in")
+
+// browser starts a headless Chromium. A machine without one skips the test.
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	program := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
+		if path, err := exec.LookPath(name); err == nil {
+			program = path
+			break
+		}
+	}
+	if program == "" {
+		t.Skip("no Chromium on this machine")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
+	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, closeBrowser := chromedp.NewContext(ctx)
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Errorf("close the browser: %v", err)
+		}
+		closeBrowser()
+		stop()
+	})
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("start the browser: %v", err)
+	}
+	return ctx
+}
+
+// tab is one page that was opened, with all that it asked for and complained of.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex // guards what follows
+	requests []string
+	errors   []string
+}
+
+// openPage opens a file in a new tab of the given size, dark or light, and waits
+// until its script is done.
+func openPage(ctx context.Context, t *testing.T, file string, width, height int64, scheme string) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	p := &tab{t: t, ctx: ctx}
+	if err := chromedp.Listen(ctx, p.hear); err != nil {
+		t.Fatal(err)
+	}
+	call(p, web.Enable, web.EnableParams{})
+	call(p, log.Enable, cdp.Empty{})
+	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	where := url.URL{Scheme: "file", Path: filepath.ToSlash(file)}
+	call(p, page.BringToFront, cdp.Empty{}) // a tab in the background loads no videos
+	p.do(chromedp.EmulateViewport(width, height), chromedp.Navigate(where.String()))
+	p.until("document.documentElement.dataset.ready")
+	return p
+}
+
+// call runs a command of the protocol.
+func call[P, R any](p *tab, command cdp.Command[P, R], params P) {
+	p.t.Helper()
+	if _, err := chromedp.Call(p.ctx, command, params); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *tab) hear(event any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e := event.(type) {
+	case *web.EventRequestWillBeSent:
+		p.requests = append(p.requests, e.Request.URL)
+	case *runtime.EventConsoleAPICalled:
+		p.errors = append(p.errors, "console: "+string(e.Type))
+	case *runtime.EventExceptionThrown:
+		p.errors = append(p.errors, "exception: "+e.ExceptionDetails.Text)
+	case *log.EventEntryAdded:
+		p.errors = append(p.errors, string(e.Entry.Source)+": "+e.Entry.Text+" "+e.Entry.URL)
+	}
+}
+
+// quiet checks that nothing was complained of, and nothing asked but files.
+func (p *tab) quiet() {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.errors {
+		p.t.Errorf("the page complains: %s", e)
+	}
+	for _, r := range p.requests {
+		if !strings.HasPrefix(r, "file://") {
+			p.t.Errorf("a request left the page: %s", r)
+		}
+	}
+}
+
+// quietBut is quiet, but for complaints that hold the given word.
+func (p *tab) quietBut(word string) {
+	p.t.Helper()
+	p.mu.Lock()
+	p.errors = slices.DeleteFunc(p.errors, func(e string) bool { return strings.Contains(e, word) })
+	p.mu.Unlock()
+	p.quiet()
+}
+
+func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	if err := chromedp.Do(p.ctx, actions...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// run evaluates an expression for what it does.
+func (p *tab) run(expression string) {
+	p.t.Helper()
+	p.do(chromedp.Evaluate[chromedp.Void](expression))
+}
+
+// text evaluates an expression as a string.
+func (p *tab) text(expression string) string {
+	p.t.Helper()
+	s, err := chromedp.Run(p.ctx, chromedp.Evaluate[string]("String("+expression+")"))
+	if err != nil {
+		p.t.Fatalf("%s: %v", expression, err)
+	}
+	return s
+}
+
+func (p *tab) click(selector string) {
+	p.t.Helper()
+	p.do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+func (p *tab) want(expression, want string) {
+	p.t.Helper()
+	if got := p.text(expression); got != want {
+		p.t.Errorf("%s is %q, want %q", expression, got, want)
+	}
+}
+
+// until waits for an expression to hold.
+func (p *tab) until(expression string) {
+	p.t.Helper()
+	err := chromedp.Do(p.ctx, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(20*time.Second), chromedp.WithPollingInterval(20*time.Millisecond)))
+	if err != nil {
+		p.shot("failed")
+		p.t.Fatalf("waited in vain for %s: %v\n%s\nvideos: %s", expression, err, strings.Join(p.errors, "\n"), p.text("[...document.querySelectorAll('video')].map(v => [v.paused, v.currentTime, v.readyState, v.networkState, v.duration, v.src.slice(-20), document.visibilityState] + '\\n')"))
+	}
+}
+
+// see scrolls to an element.
+func (p *tab) see(selector string) {
+	p.t.Helper()
+	p.run("document.querySelector('" + selector + "').scrollIntoView({behavior: 'instant'})")
+}
+
+// shot leaves a picture of what is seen, if pictures are wanted.
+func (p *tab) shot(name string) {
+	p.t.Helper()
+	if *shots == "" {
+		return
+	}
+	picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(*shots, name+".png"), picture, 0o666); err != nil {
+		p.t.Fatal(err)
+	}
+}

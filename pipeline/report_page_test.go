@@ -1,0 +1,312 @@
+package pipeline_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/shopspring/decimal"
+
+	"github.com/wanbatch/wanbatch/internal/emulator"
+	"github.com/wanbatch/wanbatch/pipeline"
+)
+
+// One browser opens everything: it takes longer to start than to look.
+func TestPage(t *testing.T) {
+	chrome := browser(t)
+	t.Run("demo", func(t *testing.T) { testPageOfDemo(t, chrome) })
+	t.Run("hostile", func(t *testing.T) { testPageOfHostileText(t, chrome) })
+	t.Run("policy", func(t *testing.T) { testPagePolicy(t, chrome) })
+	t.Run("remote", func(t *testing.T) { testPageAsksNobody(t, chrome) })
+	t.Run("thousand", func(t *testing.T) { testPageOfAThousand(t, chrome) })
+}
+
+// The demo, with one job that fails and one that nobody can settle but a person.
+func testPageOfDemo(t *testing.T, chrome context.Context) {
+	r := newRig(t, 600, emulator.Options{}, "failed-input:2", "lost-reply:4")
+	m, err := pipeline.ReadManifestFile("../manifests/demo.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Name, m.Lane.Exclusive = "test", pipeline.ExclusiveNo
+	plan, err := pipeline.NewPlan(t.Context(), m, pipeline.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := r.run(plan)
+	if tot := report.Totals; tot.Done != 4 || tot.Failed != 1 || tot.Quarantined != 1 {
+		t.Fatalf("totals %+v\n%s", tot, r.trail())
+	}
+	p := openPage(chrome, t, filepath.Join(r.folder(), "report.html"), 1400, 3400, "light")
+	p.want("document.title", "test – wanbatch report")
+	p.want("document.querySelector('#tiles b').textContent", report.Totals.Billed.String()+" USD")
+	p.until("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+	p.until("[...document.querySelectorAll('.job.done video')].length > 5 && [...document.querySelectorAll('.job.done video')].every(v => v.readyState >= 1)")
+	p.shot("demo")
+
+	failed, doubted := report.Jobs[1], report.Jobs[3]
+	p.want("[...document.querySelectorAll('#decide code')].map(c => c.textContent).join('|')", strings.Join([]string{
+		fmt.Sprintf("wanbatch resolve %s %s --adopt %s", r.folder(), doubted.ID, doubted.Attempts[0].Candidates[0]),
+		fmt.Sprintf("wanbatch resolve %s %s --resubmit", r.folder(), doubted.ID),
+		fmt.Sprintf("wanbatch resolve %s %s --abandon", r.folder(), doubted.ID)}, "|"))
+	reasons := p.text("document.getElementById('failures').textContent")
+	for _, want := range []string{failed.ID, failed.Error.Code, failed.Error.Message, failed.Error.Hint, "Not charged"} {
+		if !strings.Contains(reasons, want) {
+			t.Errorf("the failures do not tell %q: %s", want, reasons)
+		}
+	}
+	p.want("[...document.querySelectorAll('#money tbody tr')].map(r => r.firstChild.textContent + ' ' + r.lastChild.textContent).join('|')",
+		fmt.Sprintf("wan-std %s|wan-pro %s|demo %s|hero %s|none %s", report.Totals.ByMode["wan-std"].Billed, report.Totals.ByMode["wan-pro"].Billed,
+			report.Totals.Billed, report.Totals.ByLabel["quality"]["hero"].Billed, report.Totals.Billed.Sub(report.Totals.ByLabel["quality"]["hero"].Billed)))
+	p.want("document.querySelectorAll('#rows a').length", "5")
+
+	testPageFilters(p)
+	testPagePlays(p)
+	p.quiet()
+
+	if *shots != "" {
+		narrow := openPage(chrome, t, filepath.Join(r.folder(), "report.html"), 400, 1300, "light")
+		for _, part := range []string{"title", "decide", "money", "jobs"} {
+			narrow.see("#" + part)
+			narrow.until("[...document.querySelectorAll('video[src]')].every(v => v.readyState >= 2)")
+			narrow.shot("narrow-" + part)
+		}
+		dark := openPage(chrome, t, filepath.Join(r.folder(), "report.html"), 1600, 2400, "dark")
+		dark.until("[...document.querySelectorAll('video[src]')].every(v => v.readyState >= 2)")
+		dark.shot("dark")
+	}
+	wantProven(t, r.folder())
+}
+
+const listed = "[...document.querySelectorAll('.job h3')].map(h => h.textContent).join(' ')"
+
+func testPageFilters(p *tab) {
+	const all = "alice-salsa alice-robot bo-salsa bo-jump chen-robot chen--jump"
+	p.want(listed, all)
+	choose := func(id, value string) {
+		p.run(fmt.Sprintf("(s => { s.value = %q; s.dispatchEvent(new Event('change')) })(document.getElementById(%q))", value, id))
+	}
+	for _, filter := range []struct{ id, value, want string }{
+		{"state", "failed", "alice-robot"},
+		{"state", "quarantined", "bo-jump"},
+		{"mode", "wan-pro", "chen-robot"},
+		{"label", `["quality","hero"]`, "chen-robot"},
+		{"label", `["quality",null]`, "alice-salsa alice-robot bo-salsa bo-jump chen--jump"},
+	} {
+		choose(filter.id, filter.value)
+		p.want(listed, filter.want)
+		choose(filter.id, "")
+	}
+	p.do(chromedp.SendKeys(chromedp.CSS("#q"), "ROBOT mp4"))
+	p.until("document.querySelectorAll('.job').length == 2")
+	p.want(listed, "alice-robot chen-robot")
+	p.click("#clear")
+	p.want(listed, all)
+	choose("sort", "billed")
+	p.want(listed, "chen-robot alice-salsa bo-salsa chen--jump alice-robot bo-jump")
+	choose("sort", "attention")
+	p.want(listed, "bo-jump alice-robot alice-salsa bo-salsa chen-robot chen--jump")
+	p.click("#turn")
+	p.want(listed, "chen--jump chen-robot bo-salsa alice-salsa alice-robot bo-jump")
+	p.click("#turn")
+	choose("sort", "given")
+	p.want(listed, all)
+}
+
+// Both videos of a pair play, in step, and the pair stops as one. Enlarged, too.
+func testPagePlays(p *tab) {
+	const pair = "(all => { const [a, b] = all; return a && b && !a.paused && !b.paused && a.currentTime > .4 && b.currentTime > .4 && Math.abs(a.currentTime - b.currentTime) < .25 })"
+	p.click("#job-0 .play button")
+	p.until(pair + "(document.querySelectorAll('#job-0 video'))")
+	p.shot("playing")
+	p.click("#job-0 .play button")
+	p.want("[...document.querySelectorAll('#job-0 video')].map(v => v.paused)", "true,true")
+
+	p.click("#job-0 .play button:last-child")
+	p.until(pair + "(document.querySelectorAll('dialog video'))")
+	p.shot("large")
+	p.do(chromedp.KeyEvent(kb.ArrowRight))
+	p.want("document.getElementById('stage-h').textContent", "alice-robot")
+	p.do(chromedp.KeyEvent(kb.Escape))
+	p.until("!document.querySelector('dialog').open")
+	p.until("document.activeElement.id == 'job-1'")
+}
+
+// Nothing that a manifest, a provider or a file name says is obeyed.
+func testPageOfHostileText(t *testing.T, chrome context.Context) {
+	const evil = "</script><script>window.owned=1</script><img src=x onerror=window.owned=2>\"'><svg onload=window.owned=3>\u202etxt.exe\u0007\u0000\x1b[2J{{report}}<!--"
+	r := pageOf(3)
+	r.Batch, r.Model, r.Inputs, r.Note, r.Currency = evil, evil, evil, evil, evil
+	r.Lane.Endpoint, r.PriceTable.Source = "http://localhost:1", evil
+	r.Totals.ByMode = map[string]pipeline.Part{evil: {Jobs: 3}, "__proto__": {}}
+	r.Totals.ByLabel = map[string]map[string]pipeline.Part{evil: {evil: {Jobs: 1}}, "__proto__": {"constructor": {}}}
+	for i := range r.Jobs {
+		j := &r.Jobs[i]
+		j.ID, j.Mode, j.Video = evil, evil, "javascript:window.owned=4"
+		j.Image = "http://x;script-src 'unsafe-inline'/" + evil
+		j.Labels = map[string]string{evil: evil, "__proto__": "constructor"}
+		j.State = []string{"failed", "quarantined", evil}[i]
+		j.Error = &pipeline.Failure{Code: evil, Message: evil, Hint: "wanbatch resolve a';window.owned=5;' " + evil + " --adopt " + evil}
+		j.Attempts = []pipeline.Try{{N: 1, Outcome: evil, Candidates: []string{evil, "$(touch owned)"}}}
+	}
+	file := filepath.Join(t.TempDir(), "report.html")
+	writePage(t, file, r)
+	p := openPage(chrome, t, file, 1000, 3000, "light")
+	p.shot("hostile")
+	p.see("#list")
+	p.until("document.querySelectorAll('.job .facts').length == 3")
+	p.want("[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > 1000).map(e => e.className)", "") // nothing sticks out
+	p.want("window.owned", "undefined")
+	p.want("document.querySelectorAll('body script').length", "2")
+	p.want("document.querySelectorAll('[onerror], [onload], [src=x]').length", "0")
+	p.want(`/[\u0000-\u0008\u001b\u202e]/.test(document.body.innerText)`, "false")
+	p.want(`document.getElementById("title").textContent.includes("onerror=window.owned=2")`, "true") // shown, not hidden
+	p.want(`[...document.querySelectorAll("#decide code")].some(c => c.textContent.includes("--adopt $(touch"))`, "false")
+	p.quietBut("ERR_FILE_NOT_FOUND")
+}
+
+// The policy is no ornament: a script that somebody put into the page does not run.
+func testPagePolicy(t *testing.T, chrome context.Context) {
+	var b bytes.Buffer
+	if err := pageOf(1).HTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "report.html")
+	page := strings.Replace(b.String(), `<script type=`, `<script>window.owned = 1</script><img src="x" onerror="window.owned = 2"><script type=`, 1)
+	if err := os.WriteFile(file, []byte(page), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	p := openPage(chrome, t, file, 1000, 3000, "light")
+	p.want("window.owned", "undefined")
+	p.want("(() => { try { document.body.innerHTML = '<b>'; return 'obeyed' } catch (e) { return e.name } })()", "TypeError")
+	p.want("(() => { try { return fetch('http://127.0.0.1:9/').then(() => 1, () => 2) && 'asked' } catch (e) { return e.name } })()", "asked")
+	for _, request := range p.requests {
+		if strings.HasPrefix(request, "http") {
+			t.Errorf("asked: %s", request)
+		}
+	}
+}
+
+// Inputs on the web are loaded when somebody asks for it, and not before.
+func testPageAsksNobody(t *testing.T, chrome context.Context) {
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		asked.Add(1)
+		http.ServeFile(w, q, filepath.Join("../manifests/media", filepath.Base(filepath.Dir(q.URL.Path)), filepath.Base(q.URL.Path)))
+	}))
+	defer server.Close()
+	r := pageOf(1)
+	r.Jobs[0].Image, r.Jobs[0].Video = server.URL+"/characters/alice.png", server.URL+"/dances/salsa.mp4"
+	file := filepath.Join(t.TempDir(), "report.html")
+	writePage(t, file, r)
+	p := openPage(chrome, t, file, 1000, 3000, "light")
+	p.until("document.querySelectorAll('.job .none').length > 1")
+	if n := asked.Load(); n != 0 {
+		t.Errorf("asked %d times before anybody wanted it", n)
+	}
+	p.quietBut("ERR_FILE_NOT_FOUND")
+	p.shot("remote")
+	p.click("#remote")
+	p.until("document.querySelector('.job img').naturalWidth > 0 && document.querySelector('.job video').readyState > 0")
+	if asked.Load() == 0 {
+		t.Error("loaded, and never asked")
+	}
+}
+
+// A thousand jobs open at once, are filled as they are seen, and hold no more
+// players than a browser has.
+func testPageOfAThousand(t *testing.T, chrome context.Context) {
+	file := filepath.Join(t.TempDir(), "report.html")
+	writePage(t, file, pageOf(1000))
+	began := time.Now()
+	p := openPage(chrome, t, file, 1400, 1000, "light")
+	t.Logf("1,000 jobs open after %v", time.Since(began).Round(time.Millisecond))
+	p.want("document.querySelectorAll('.job').length", "1000")
+	p.shot("thousand")
+	p.see("#jobs")
+	p.until("document.querySelector('.job .facts')")
+	p.shot("thousand-jobs")
+	p.run(`window.frames_ = new Promise(done => {
+		const gaps = []; let last = performance.now(), y = scrollY;
+		const step = now => {
+			gaps.push(now - last); last = now; y += 400; scrollTo({top: y, behavior: "instant"});
+			if (gaps.length < 120) requestAnimationFrame(step);
+			else { window.gaps = gaps.slice(1).sort((a, b) => a - b); done(); }
+		};
+		requestAnimationFrame(step);
+	})`)
+	p.until("window.gaps")
+	t.Logf("frames of a fast scroll in ms: median %s, 95%% %s, longest %s", p.text("gaps[60].toFixed(1)"), p.text("gaps[113].toFixed(1)"), p.text("gaps.at(-1).toFixed(1)"))
+	p.run("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
+	p.until("document.getElementById('job-999').querySelector('.facts')")
+	p.until("document.querySelectorAll('video[src]').length < 60")
+	p.quietBut("ERR_FILE_NOT_FOUND")
+}
+
+// writePage writes a report's page where its videos would lie.
+func writePage(t *testing.T, file string, r *pipeline.Report) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := r.HTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, b.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pageOf is a report of n jobs that never were.
+func pageOf(n int) *pipeline.Report {
+	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	price := decimal.RequireFromString("0.12")
+	r := &pipeline.Report{Version: 1, Batch: "spring", Model: pipeline.ModelMove, Currency: "USD", Complete: true, Note: "a note",
+		GeneratedAt: at, Totals: pipeline.Totals{ByMode: map[string]pipeline.Part{}, ByLabel: map[string]map[string]pipeline.Part{"client": {}, "campaign": {}}}}
+	for i := range n {
+		length := decimal.New(int64(20+i*7%200), -1)
+		labels := map[string]string{"client": []string{"acme", "globex", "initech"}[i%3], "campaign": fmt.Sprintf("week-%02d", i%14)}
+		j := pipeline.Result{ID: fmt.Sprintf("dancer-%03d--routine-%d", i/4, i%4), State: "done", Mode: []string{"wan-std", "wan-pro"}[i%5/4], Labels: labels,
+			Image: fmt.Sprintf("https://media.example.com/%d.png", i), Video: "https://media.example.com/dance.mp4", UnitPrice: price, Estimated: length.Mul(price), Attempts: []pipeline.Try{}}
+		submitted, started := at.Add(time.Duration(max(0, i-2)*2)*time.Minute), at.Add(time.Duration(i*2)*time.Minute)
+		ended, stored := started.Add(110*time.Second), started.Add(115*time.Second)
+		j.SubmittedAt, j.ScheduledAt, j.EndedAt = &submitted, &started, &ended
+		j.QueueSeconds, j.RunSeconds = decimal.NewNullDecimal(decimal.NewFromInt(int64(started.Sub(submitted)/time.Second))), decimal.NewNullDecimal(decimal.NewFromInt(110))
+		sum := pipeline.Sum{}
+		switch {
+		case i%37 == 5:
+			no := false
+			j.State, j.Error = "failed", &pipeline.Failure{Code: "InvalidFile.NoHuman", Message: "no human in the image", Hint: "use another image", Charged: &no}
+			r.Totals.Failed++
+			j.Billed = decimal.NewNullDecimal(decimal.Zero)
+		default:
+			j.StoredAt, j.Billed = &stored, decimal.NewNullDecimal(length.Mul(price))
+			j.Usage = &pipeline.Usage{VideoDuration: length}
+			j.File = &pipeline.File{Path: "videos/" + j.ID + ".mp4", Bytes: 2 << 20, Duration: length}
+			r.Totals.Done++
+			sum = pipeline.Sum{BilledSeconds: length, Billed: length.Mul(price)}
+		}
+		r.Totals.Jobs++
+		r.Totals.Bytes += 2 << 20
+		r.Totals.BilledSeconds, r.Totals.Billed = r.Totals.BilledSeconds.Add(sum.BilledSeconds), r.Totals.Billed.Add(sum.Billed)
+		r.Totals.BilledMax, r.Totals.Estimated = r.Totals.Billed, r.Totals.Estimated.Add(j.Estimated)
+		parts := []struct {
+			of   map[string]pipeline.Part
+			name string
+		}{{r.Totals.ByMode, j.Mode}, {r.Totals.ByLabel["client"], labels["client"]}, {r.Totals.ByLabel["campaign"], labels["campaign"]}}
+		for _, p := range parts {
+			was := p.of[p.name]
+			p.of[p.name] = pipeline.Part{Jobs: was.Jobs + 1, Sum: pipeline.Sum{BilledSeconds: was.BilledSeconds.Add(sum.BilledSeconds), Billed: was.Billed.Add(sum.Billed)}}
+		}
+		r.Jobs = append(r.Jobs, j)
+	}
+	return r
+}
