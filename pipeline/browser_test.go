@@ -170,7 +170,7 @@ func (p *tab) want(expression, want string) {
 // until waits for an expression to hold.
 func (p *tab) until(expression string) {
 	p.t.Helper()
-	err := chromedp.Do(p.ctx, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(20*time.Second), chromedp.WithPollingInterval(20*time.Millisecond)))
+	err := chromedp.Do(p.ctx, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(time.Minute), chromedp.WithPollingInterval(20*time.Millisecond)))
 	if err != nil {
 		p.shot("failed")
 		p.t.Fatalf("waited in vain for %s: %v\n%s\nvideos: %s", expression, err, strings.Join(p.errors, "\n"), p.text("[...document.querySelectorAll('video')].map(v => [v.paused, v.currentTime, v.readyState, v.networkState, v.duration, v.src.slice(-20), document.visibilityState] + '\\n')"))
