@@ -76,6 +76,7 @@ func remembered(path string) (*Plan, error) {
 	if run != nil {
 		p.prices.Edition = editionOf(run)
 		m.SHA256, m.Lane.Endpoint, m.Budget.MaxCost = run.ManifestSHA256, run.Endpoint, run.Cap
+		m.Dir = filepath.Join(path, filepath.FromSlash(run.Settings[inputsSetting]))
 		if err := m.restore(run.Settings); err != nil {
 			return nil, fmt.Errorf("batch %s: settings of run %s: %w", path, run.ID, err)
 		}
