@@ -77,6 +77,16 @@ func (m *Manifest) Has(path string) bool {
 	return found && path != ""
 }
 
+// Rename gives the batch another name than its manifest did. The error says why
+// that cannot name a folder.
+func (m *Manifest) Rename(name string) error {
+	if problem := nameProblem(name, maxIDBytes); problem != "" {
+		return fmt.Errorf("%s cannot name a batch and its folder: it %s", quote(name), problem)
+	}
+	m.Name = name
+	return nil
+}
+
 // Pair is one image and one video.
 type Pair struct {
 	ID     string            `yaml:"id"`     // safe as a file name, unique ignoring case; derived from the stems when the author gave none
@@ -199,21 +209,24 @@ func ReadManifestFile(path string) (*Manifest, error) {
 // All problems are reported at once, in a [*ManifestError]. If the text could be
 // understood at all, the manifest is returned with it, as far as it goes: NewPlan
 // refuses it with the same problems and those of its media. Other errors come
-// from r, or say that the input is too large. Input is bounded before it is
-// parsed, so hostile text costs at most about a second and 64 MiB.
+// from r. Input is bounded before it is parsed, so hostile text costs at most
+// about a second and 64 MiB.
 func ReadManifest(r io.Reader, name string) (*Manifest, error) {
 	found := &problems{file: name}
 	if name == StdinName {
 		found.file = "stdin"
 	}
-	data, err := readBounded(r)
+	data, err := readBounded(r, found)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest %s: %w", found.file, err)
+	}
+	if len(found.list) > 0 {
+		return nil, found.err()
 	}
 	root, err := parseYAML(data)
 	if err != nil {
 		place, message := syntaxPlace(err)
-		found.add(place, "", "%s", shown(message))
+		found.add(place, syntaxHint(message), "%s", shown(message))
 		return nil, found.err()
 	}
 	newSchemaChecker(found).check(root)

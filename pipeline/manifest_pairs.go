@@ -145,12 +145,16 @@ func (l *listing) checkPair(found *problems, p *Pair) (output string, ok bool) {
 		return "", false // there is nothing to derive it from, which has been said
 	}
 	if problem := nameProblem(p.ID, maxIDBytes); problem != "" {
-		found.addNew(p.idPlace(), "give the pair an id", "%sid %s %s", p.prefix(), quote(p.ID), problem)
+		hint := ""
+		if p.id == (position{}) { // it was derived
+			hint = "give the pair an id"
+		}
+		found.addNew(p.idPlace(), hint, "%sid %s %s", p.prefix(), quote(p.ID), problem)
 		return "", false
 	}
 	output = l.output(p)
 	if problem := fileProblem(output); problem != "" && l.template {
-		found.addNew(p.idPlace(), "", "%soutput file %s %s", p.prefix(), quote(output), problem)
+		found.addNew(p.idPlace(), "output.file is a path below videos/, such as {id}.mp4 or {mode}/{id}.mp4", "%soutput file %s %s", p.prefix(), quote(output), problem)
 	}
 	return output, true
 }

@@ -91,9 +91,9 @@ func (c *schemaChecker) explain(e *jsonschema.ValidationError, root *yaml.Node, 
 	}
 	switch k := e.ErrorKind.(type) {
 	case *kind.AnyOf:
-		say(n, "", "pairs is missing")
+		say(n, "list pairs, pair two folders by a matrix, or name a file in pairs_from", "pairs is missing")
 	case *kind.Required:
-		say(n, "", "%s", missing(k.Missing))
+		say(n, missingHint(k.Missing), "%s", missing(k.Missing))
 	case *kind.AdditionalProperties:
 		for _, name := range k.Properties {
 			problem, hint := c.badKey(name, e.SchemaURL)
@@ -184,6 +184,18 @@ func missing(names []string) string {
 	}
 	last := len(names) - 1
 	return strings.Join(names[:last], ", ") + " and " + names[last] + " are missing"
+}
+
+// missingHint says what to write for the one key that is missing.
+func missingHint(names []string) string {
+	if len(names) != 1 {
+		return ""
+	}
+	return map[string]string{
+		"version": "write version: 1",
+		"lane":    "write lane: {region: singapore}, or beijing: the region decides host, price and currency",
+		"region":  "write singapore or beijing: it decides host, price and currency",
+	}[names[0]]
 }
 
 // title returns the sentence fragment that the schema at url is named with.

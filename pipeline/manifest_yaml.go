@@ -24,23 +24,35 @@ const (
 	maxScalar        = 8 << 10 // bytes
 )
 
-// errTooLarge ends the reading of a manifest that is more than a person writes.
-var errTooLarge = fmt.Errorf("the manifest is too large: at most %d MiB and about 14,000 pairs; "+
-	"list the pairs in a CSV file and name it in pairs_from", maxManifestBytes>>20)
-
-// readBounded returns all of r, or an error once it is longer than a manifest may be.
-func readBounded(r io.Reader) ([]byte, error) {
+// readBounded returns all of r. What is longer than a manifest may be, or is no
+// text, is a problem; the error is that of r.
+func readBounded(r io.Reader, found *problems) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxManifestBytes+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(data) > maxManifestBytes || nodeBound(data) > maxManifestNodes {
-		return nil, errTooLarge
+		found.add(position{}, "list the pairs in a CSV file and name it in pairs_from",
+			"the manifest is too large: at most %d MiB and about 14,000 pairs", maxManifestBytes>>20)
+		return nil, nil
 	}
 	if !utf8.Valid(data) {
-		return nil, errors.New("the manifest is not UTF-8 text")
+		found.add(position{line: brokenLine(data)}, "save the file as UTF-8", "the manifest is not UTF-8 text")
+		return nil, nil
 	}
 	return bytes.TrimPrefix(data, []byte("\ufeff")), nil
+}
+
+// brokenLine is the first line that is not UTF-8.
+func brokenLine(data []byte) int32 {
+	n := int32(1)
+	for line := range bytes.Lines(data) {
+		if !utf8.Valid(line) {
+			break
+		}
+		n++
+	}
+	return n
 }
 
 // nodeBound returns an upper bound of the nodes that YAML text can parse into,
@@ -86,6 +98,22 @@ func parseYAML(data []byte) (*yaml.Node, error) {
 		return nil, err
 	}
 	return doc.Content[0], nil
+}
+
+// syntaxHint says what to do about the parser's commonest complaints, whose words
+// help nobody who does not know its insides.
+func syntaxHint(message string) string {
+	switch {
+	case strings.Contains(message, "cannot start any token"):
+		return "indent with spaces, not tabs; a text that begins with a tab, @, % or ` needs quotes"
+	case strings.Contains(message, "mapping values are not allowed"):
+		return "a text with a colon in it needs quotes, and the keys of one mapping are indented alike"
+	case strings.Contains(message, "did not find expected"):
+		return "look for a bracket or quote that is not closed, or a line that is indented unlike its neighbours"
+	case message == "the manifest is empty":
+		return "wanbatch init writes one"
+	}
+	return ""
 }
 
 // syntaxPlace splits the line number off an error of the YAML library.

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -40,10 +39,9 @@ func (p *program) manifest(arg string, w place) (*pipeline.Manifest, error) {
 		return nil, err
 	}
 	if w.name != "" {
-		if filepath.Base(w.name) != w.name || strings.HasPrefix(w.name, ".") {
-			return nil, usagef("--name %q cannot name a folder; use letters, digits, . _ - and no leading dot", w.name)
+		if err := m.Rename(w.name); err != nil {
+			return nil, usagef("--name: %v", err)
 		}
-		m.Name = w.name
 	}
 	if m.Name == "" && err == nil {
 		return nil, usagef("the manifest from standard input has no name; set name in it or give --name")
