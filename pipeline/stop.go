@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/shopspring/decimal"
 
@@ -27,7 +28,8 @@ func stopError(core *batch.Batch, limit decimal.NullDecimal) error {
 	case batch.StopDisk:
 		return fmt.Errorf("the results cannot be written: %s; free some space and run again", v.StopNote)
 	default:
-		return fmt.Errorf("%w: %s: %s; %s", ErrAccount, orNone(v.StopCode), v.StopNote, hint(v.StopCode, v.StopNote))
+		return fmt.Errorf("%w: %s: %s; %s", ErrAccount, orNone(v.StopCode),
+			strings.TrimRight(v.StopNote, "."), strings.TrimRight(hint(v.StopCode, v.StopNote), "."))
 	}
 }
 

@@ -89,7 +89,7 @@ func describe(e pipeline.Event) (zerolog.Level, string) {
 	case "waiting":
 		return zerolog.WarnLevel, "waiting: " + e.Message
 	case "trouble":
-		return zerolog.WarnLevel, "trouble, will be tried again: " + e.Message
+		return zerolog.WarnLevel, "trouble: " + e.Message
 	case "over":
 		return zerolog.InfoLevel, "the trouble is over, after " + e.Message
 	case "accepted":

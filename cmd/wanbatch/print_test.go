@@ -122,7 +122,7 @@ func TestPresence(t *testing.T) {
 	}{
 		{"held", finished, &pipeline.Holder{PID: 42, Host: "here"}, "process 42 on here works on it"},
 		{"killed", ran, nil, "killed"},
-		{"stopped", stopped, nil, ", stopped by the account: InvalidApiKey"},
+		{"stopped", stopped, nil, ", by the account: InvalidApiKey"},
 		{"limited", limited, nil, "not finished; wanbatch run continues it"},
 		{"never run", pipeline.Report{}, nil, "not finished"},
 	} {

@@ -36,11 +36,11 @@ func TestRepeats(t *testing.T) {
 	}
 	now = now.Add(time.Hour)
 	send(pipeline.Event{Kind: "trouble", By: "create", Message: "no space left on device"})
-	want := `WRN trouble, will be tried again: no space left on device
+	want := `WRN trouble: no space left on device
 INF the trouble is over, after 10 tries in 5m00s
 INF task accepted job=a
-WRN trouble, will be tried again: query http://host/0: HTTP 429 (request 0) job=a
-` + strings.Repeat("INF task runs job=b\n", 10) + `WRN trouble, will be tried again: no space left on device
+WRN trouble: query http://host/0: HTTP 429 (request 0) job=a
+` + strings.Repeat("INF task runs job=b\n", 10) + `WRN trouble: no space left on device
 `
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,7 +69,7 @@ func (p *printer) presence(r *pipeline.Report, holder *pipeline.Holder) {
 	case r.Stopped != nil && r.Stopped.Reason == "budget": // which the summary has explained
 		p.labeled("stopped", r.Stopped.At.Local().Format(time.DateTime)+", by the budget")
 	case r.Stopped != nil && r.Stopped.Message != "":
-		p.labeled("stopped", r.Stopped.At.Local().Format(time.DateTime)+", "+r.Stopped.Message)
+		p.labeled("stopped", r.Stopped.At.Local().Format(time.DateTime)+", "+strings.TrimPrefix(r.Stopped.Message, "stopped "))
 	case r.Stopped == nil && r.Lane.Endpoint != "":
 		p.labeled("stopped", "the last run was killed, or its machine went down; wanbatch run continues it")
 	default:
