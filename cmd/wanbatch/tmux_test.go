@@ -165,7 +165,7 @@ func TestTerminalNoColor(t *testing.T) {
 		{"TERM=dumb", "INF task accepted", "under way"},
 		{"CI=true", "task accepted", "under way"},
 	} {
-		m := newTmux(t, 80, 24, fmt.Sprintf("env TERM=screen %s wanbatch rehearse %s -o %s --speed 200", tt.env, dances(t, 1, 1), t.TempDir()))
+		m := newTmux(t, 80, 24, fmt.Sprintf("env TERM=screen %s wanbatch rehearse %s -o %s --speed 120", tt.env, dances(t, 1, 1), t.TempDir()))
 		raw := ""
 		for end := time.Now().Add(30 * time.Second); !strings.Contains(raw, "ends with") && time.Now().Before(end); {
 			if raw += m.do("capture-pane", "-p", "-e", "-S", "-"); strings.Contains(raw, tt.not) {
