@@ -88,7 +88,7 @@ func (p *program) planOf(ctx context.Context, m *pipeline.Manifest, arg string, 
 		return nil, err
 	}
 	for _, sentence := range plan.Warnings() {
-		p.err.prose(arg + ": warning: " + sentence)
+		p.warn(arg + ": warning: " + sentence)
 	}
 	return plan, nil
 }

@@ -70,7 +70,7 @@ func (p *printer) bill(b *pipeline.Bill) {
 	several := len(b.Lines) > 0 && b.Lines[0].Month != b.Lines[len(b.Lines)-1].Month
 	for i, first := 0, 0; i < len(b.Lines); i++ {
 		l := b.Lines[i]
-		rows = append(rows, append(columns.cells(l), figures(l.Currency, l.Tasks, l.Sum)...))
+		rows = append(rows, append(columns.cells(l), amounts(l.Currency, l.Tasks, l.Sum)...))
 		if i+1 < len(b.Lines) && b.Lines[i+1].Month == l.Month && b.Lines[i+1].Currency == l.Currency {
 			continue
 		}
@@ -80,7 +80,7 @@ func (p *printer) bill(b *pipeline.Bill) {
 		first = i + 1
 	}
 	for _, t := range b.Totals {
-		rows = append(rows, append(columns.blank("total"), figures(t.Currency, t.Tasks, t.Sum)...))
+		rows = append(rows, append(columns.blank("total"), amounts(t.Currency, t.Tasks, t.Sum)...))
 	}
 	p.aligned(rows, len(columns.header()))
 	for _, t := range b.Totals {
@@ -137,9 +137,9 @@ func (c columnsOf) sum(name string, lines []pipeline.BillLine) []string {
 		tasks += l.Tasks
 		sum.BilledSeconds, sum.Billed = sum.BilledSeconds.Add(l.BilledSeconds), sum.Billed.Add(l.Billed)
 	}
-	return append(c.blank(name), figures(lines[0].Currency, tasks, sum)...)
+	return append(c.blank(name), amounts(lines[0].Currency, tasks, sum)...)
 }
 
-func figures(currency string, tasks int, sum pipeline.Sum) []string {
+func amounts(currency string, tasks int, sum pipeline.Sum) []string {
 	return []string{strconv.Itoa(tasks), sum.BilledSeconds.String(), sum.Billed.String(), currency}
 }

@@ -75,7 +75,7 @@ func (p *program) endpoint(flag string, lane pipeline.Lane) (string, error) {
 		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" {
 			return "", usagef("%s is not of the form https://host[:port], without user or query", source.name)
 		}
-		p.err.line("endpoint: %s://%s, from %s", u.Scheme, u.Host, source.name)
+		p.note("endpoint: %s://%s, from %s", u.Scheme, u.Host, source.name)
 		return source.base, nil
 	}
 	return "", nil

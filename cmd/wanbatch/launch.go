@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -47,7 +48,11 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 	cfg.Stop = stop
 	lines := json.NewEncoder(p.out)
 	told := repeats{}
+	var last pipeline.Event // trouble
 	cfg.OnEvent = func(e pipeline.Event) {
+		if e.Kind == "trouble" {
+			last = e
+		}
 		if events {
 			_ = lines.Encode(e) // the printer remembers a failure
 		}
@@ -56,7 +61,11 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 			tell(log, e)
 		}
 	}
-	return do(ctx, cfg)
+	report, err := do(ctx, cfg)
+	if v.quiet && err != nil && last.Message != "" {
+		p.err.line("the last trouble was at %s: %s", last.Time.Local().Format(time.DateTime), last.Message)
+	}
+	return report, err
 }
 
 // panel is where the live view is drawn. Of the terminals that get narrower, xterm
@@ -78,8 +87,8 @@ func (p *program) wantsColor(v voice) bool {
 
 func (v voice) level() zerolog.Level {
 	switch {
-	case v.quiet:
-		return zerolog.WarnLevel
+	case v.quiet: // what is tried again is no problem yet
+		return zerolog.ErrorLevel
 	case v.verbose:
 		return zerolog.DebugLevel
 	}

@@ -19,7 +19,7 @@ type voice struct {
 }
 
 func (v *voice) flags(cmd *cobra.Command) {
-	cmd.Flags().BoolVarP(&v.quiet, "quiet", "q", false, "tell of problems only")
+	cmd.Flags().BoolVarP(&v.quiet, "quiet", "q", false, "print problems only; nothing, if there are none")
 	cmd.Flags().BoolVarP(&v.verbose, "verbose", "v", false, "log every step, also on a terminal")
 	cmd.Flags().BoolVar(&v.noColor, "no-color", false, "no color in log lines (also: NO_COLOR)")
 	cmd.Flags().StringVar(&v.format, "log-format", "", "log every step as `console|json` lines")
@@ -117,8 +117,6 @@ func describe(e pipeline.Event) (zerolog.Level, string) {
 		return zerolog.InfoLevel, "back in the queue"
 	case "stored":
 		return zerolog.InfoLevel, "video stored"
-	case "reused":
-		return zerolog.InfoLevel, "video reused, nothing to pay: " + e.Message
 	case "lost":
 		return zerolog.ErrorLevel, "the result is lost"
 	}

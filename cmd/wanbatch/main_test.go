@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 			"emulator": startEmulator,
 			"meter":    checkMeter,
 			"nowhere":  nowhere,
+			"receiver": startReceiver,
 			"start":    start,
 			"signal":   signalStarted,
 			"sees":     sees,

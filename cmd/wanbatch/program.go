@@ -21,6 +21,33 @@ type program struct {
 	getenv   func(string) string
 
 	entered bool // a command's own code began: errors from before it are usage errors
+
+	hushed bool     // problems alone are told
+	unsaid []string // warnings that wait until there is something to submit
+}
+
+// note tells people something that is no problem.
+func (p *program) note(format string, args ...any) {
+	if !p.hushed {
+		p.err.line(format, args...)
+	}
+}
+
+// warn tells of what looks like a mistake. A hushed program says so only when it has
+// work: otherwise a finished batch would complain with every run.
+func (p *program) warn(text string) {
+	if p.hushed {
+		p.unsaid = append(p.unsaid, text)
+		return
+	}
+	p.err.prose(text)
+}
+
+func (p *program) sayUnsaid() {
+	for _, text := range p.unsaid {
+		p.err.prose(text)
+	}
+	p.unsaid = nil
 }
 
 // execute parses the command line and runs the command it names.

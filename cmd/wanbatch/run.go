@@ -19,7 +19,9 @@ import (
 type runOptions struct {
 	terms
 	voice
+	monitorOptions
 	plan         string
+	deadline     string
 	yes, dry     bool
 	wait         bool
 	json, events bool
@@ -37,6 +39,9 @@ func (p *program) runCommand() *cobra.Command {
 			"--plan. The first Ctrl-C or SIGTERM stops creating and finishes downloads, the\n" +
 			"second leaves at once; paid work at the provider goes on, and the next run\n" +
 			"fetches it.\n\n" +
+			"For cron: --quiet prints nothing unless something is wrong, --deadline stops\n" +
+			"creating so early that all is finished and fetched by then (exit 130 if jobs are\n" +
+			"left), --metrics-file and --notify tell those who were not there.\n\n" +
 			"Exits 0 if every job is done, 3 if some failed, 4 if some need a person, 5 at\n" +
 			"the budget, 6 if the account or key is refused, 7 if another run is in the way,\n" +
 			"130 if interrupted, 2 for usage, 1 for all else. wanbatch help has the table.",
@@ -48,6 +53,7 @@ func (p *program) runCommand() *cobra.Command {
 	}
 	o.terms.flags(cmd)
 	o.voice.flags(cmd)
+	o.monitorOptions.flags(cmd)
 	o.flags(cmd)
 	return cmd
 }
@@ -57,6 +63,7 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	f.StringVar(&o.plan, "plan", "", "refuse unless the plan is exactly that in `file`, saved by estimate --save")
 	f.BoolVarP(&o.dry, "dry-run", "n", false, "tell what would be submitted, and submit nothing")
+	f.StringVar(&o.deadline, "deadline", "", "create nothing that would not be fetched by `time`: 06:00 (the next), 8h from now, or RFC 3339")
 	f.BoolVar(&o.wait, "wait", false, "wait for a batch or lane that another run holds")
 	f.BoolVar(&o.json, "json", false, "print the report as one JSON document at the end")
 	f.BoolVar(&o.events, "events", false, "print every step as a line of JSON")
@@ -69,6 +76,20 @@ func (p *program) run(ctx context.Context, arg string, o runOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	p.hushed = o.quiet
+	if o.dry {
+		return p.carryOut(ctx, arg, o, nil)
+	}
+	m, err := p.newMonitor(arg, o)
+	if err == nil {
+		err = p.carryOut(ctx, arg, o, m)
+		m.end(ctx, err)
+	}
+	return err
+}
+
+// carryOut is run but for what machines are told at the end. A dry run has no monitor.
+func (p *program) carryOut(ctx context.Context, arg string, o runOptions, m *monitor) error {
 	plan, cfg, err := p.planUnder(ctx, arg, o.terms)
 	if err != nil {
 		return err
@@ -77,13 +98,19 @@ func (p *program) run(ctx context.Context, arg string, o runOptions) error {
 		return err
 	}
 	cfg.Wait, cfg.State = o.wait, p.stateFolder()
+	if cfg.Deadline, err = parseDeadline(o.deadline, time.Now()); err != nil {
+		return err
+	}
 	if cfg.State == "" {
-		p.err.line("warning: there is no home folder; runs with another --output are not kept off this lane")
+		p.warn("warning: there is no home folder; runs with another --output are not kept off this lane")
 	}
 	folder := o.folder(&plan.Manifest)
 	ahead, err := lookAhead(plan, folder, cfg)
 	if err != nil {
 		return err
+	}
+	if len(ahead.submit) > 0 {
+		p.sayUnsaid()
 	}
 	if err := ahead.refusal(plan, cfg); err != nil {
 		return err
@@ -102,8 +129,10 @@ func (p *program) run(ctx context.Context, arg string, o runOptions) error {
 			return err
 		}
 	}
+	stop := m.follow(plan.Manifest.Name, folder)
 	report, err := p.launch(ctx, plan, cfg, o.voice, o.events)
-	if report == nil {
+	stop()
+	if m.report = report; report == nil {
 		return err
 	}
 	p.err.summary(report, folder, o.quiet)
@@ -180,12 +209,8 @@ func (p *program) dryRun(plan *pipeline.Plan, ahead outlook, folder string, cfg 
 		p.out.forecast(f, time.Now())
 		p.out.line("")
 	}
-	reused := ""
-	if ahead.reuse > 0 {
-		reused = fmt.Sprintf("; %d reused", ahead.reuse)
-	}
-	p.out.line("would submit %s for %s %s, and follow %d under way; %d left alone%s",
-		count(len(ahead.submit), "job"), span(ahead.money), plan.Currency, ahead.follow, ahead.idle, reused)
+	p.out.line("would submit %s for %s %s, and follow %d under way; %d left alone",
+		count(len(ahead.submit), "job"), span(ahead.money), plan.Currency, ahead.follow, ahead.idle)
 	for _, id := range ahead.submit {
 		p.out.line("  %s", id)
 	}

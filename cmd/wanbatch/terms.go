@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -23,7 +22,6 @@ type terms struct {
 	only          []string
 	retryFailed   bool
 	acceptChanges bool
-	reuse         []string
 }
 
 func (o *terms) flags(cmd *cobra.Command) {
@@ -35,7 +33,6 @@ func (o *terms) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&o.only, "only", nil, "submit only the jobs with these `ids`")
 	f.BoolVar(&o.retryFailed, "retry-failed", false, "submit failed and lost jobs again")
 	f.BoolVar(&o.acceptChanges, "accept-changes", false, "pay again for jobs whose content changed")
-	f.StringArrayVar(&o.reuse, "reuse", nil, "take what another batch has done already, given its `folder`, report or journal; may be repeated")
 	f.StringVar(&o.endpoint, "endpoint", "", "send calls to `url` instead of the region's own host")
 }
 
@@ -69,9 +66,6 @@ func (o *terms) flagged() string {
 		add("limit", strconv.Itoa(o.limit))
 	}
 	add("only", strings.Join(o.only, ","))
-	for _, source := range o.reuse {
-		add("reuse", source)
-	}
 	if o.retryFailed {
 		text += " --retry-failed"
 	}
@@ -109,17 +103,7 @@ func (p *program) planUnder(ctx context.Context, arg string, o terms) (*pipeline
 	}
 	cfg := pipeline.Config{
 		Output: o.output, Endpoint: base, Proxy: http.ProxyFromEnvironment, MaxCost: limit, Limit: o.limit, Only: o.only,
-		RetryFailed: o.retryFailed, AcceptChanges: o.acceptChanges, Reuse: o.reuse, Version: currentVersion().Version,
+		RetryFailed: o.retryFailed, AcceptChanges: o.acceptChanges, Version: currentVersion().Version,
 	}
-	bound, err := plan.Under(cfg)
-	if err != nil {
-		return nil, cfg, err
-	}
-	known := plan.Warnings()
-	for _, sentence := range bound.Warnings() {
-		if !slices.Contains(known, sentence) {
-			p.err.line("%s: warning: %s", arg, sentence)
-		}
-	}
-	return bound, cfg, nil
+	return plan.Under(cfg), cfg, nil
 }
