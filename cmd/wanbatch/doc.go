@@ -32,7 +32,7 @@
 // # Streams
 //
 // Results go to standard output, everything else to standard error. On a
-// terminal run shows one live line; elsewhere, or with -v or --log-format, one
+// terminal run shows the live view; elsewhere, or with -v or --log-format, one
 // log line per step. run --json prints the report as one document at the end,
 // run --events one JSON line per step. NO_COLOR, TERM=dumb and CI are respected.
 //

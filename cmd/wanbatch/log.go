@@ -34,7 +34,7 @@ func (v *voice) check() error {
 }
 
 // logger writes to w in the chosen form. What a reader of lines has no use for is
-// left to JSON and -v; above a live line only the problem itself is told, because
+// left to JSON and -v; above the live view only the problem itself is told, because
 // the summary tells the rest.
 func (v *voice) logger(w io.Writer, color, aboveLive bool) zerolog.Logger {
 	if v.format == "json" {
