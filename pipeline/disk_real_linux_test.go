@@ -107,3 +107,34 @@ func TestReadOnlyOutput(t *testing.T) {
 		t.Errorf("%d creates", n)
 	}
 }
+
+// Examine says what a full disk will do, and that memory is no disk.
+func TestExamineSmallDisk(t *testing.T) {
+	r := newRig(t, 1, emulator.Options{})
+	r.smallDisk()
+	found := func(name string) pipeline.Check {
+		t.Helper()
+		for _, c := range pipeline.Examine(t.Context(), r.plan(3, "true"), r.config()) {
+			if c.Name == name {
+				return c
+			}
+		}
+		t.Fatalf("no check %q", name)
+		return pipeline.Check{}
+	}
+	if c := found("disk"); c.Level != pipeline.LevelWarning || !strings.Contains(c.What, "memory") {
+		t.Errorf("tmpfs: %+v", c)
+	}
+	if c := found("space"); c.Level != pipeline.LevelWarning {
+		t.Errorf("too little room for the videos: %+v", c)
+	}
+	r.fill(16 << 10)
+	for _, name := range []string{"output", "space"} {
+		if c := found(name); c.Level != pipeline.LevelProblem || c.Err == nil || !strings.Contains(c.Do, "make room") {
+			t.Errorf("a full disk, %s: %+v", name, c)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(r.dir, "out", ".wanbatch-doctor-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+}

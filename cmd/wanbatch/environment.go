@@ -35,12 +35,18 @@ func (p *program) apiKey(lane pipeline.Lane) (pipeline.Key, error) {
 	if file := p.getenv(keyFileVariable); file != "" {
 		return keyFrom(file)
 	}
-	if home := p.home(); home != "" {
-		if file := filepath.Join(home, ".dashscope", "api_key"); exists(file) {
-			return keyFrom(file)
-		}
+	if file := p.homeKey(); exists(file) {
+		return keyFrom(file)
 	}
 	return "", usagef("there is no API key; set %s, or %s to a file that holds it", keyVariable, keyFileVariable)
+}
+
+// homeKey is where the provider's own tools keep the key; "" if there is no home.
+func (p *program) homeKey() string {
+	if home := p.home(); home != "" {
+		return filepath.Join(home, ".dashscope", "api_key")
+	}
+	return ""
 }
 
 func keyFrom(file string) (pipeline.Key, error) {

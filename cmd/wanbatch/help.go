@@ -40,7 +40,7 @@ func (p *program) helpCommand(root *cobra.Command) *cobra.Command {
 
 // verbs is the order of the commands in help.
 func verbs() []string {
-	return []string{"init", "validate", "estimate", "run", "status", "report", "resolve", "cancel", "audit", "rehearse", "emulator",
+	return []string{"init", "validate", "estimate", "run", "status", "report", "resolve", "cancel", "audit", "rehearse", "emulator", "doctor",
 		"schema", "version", "completion", "help"}
 }
 

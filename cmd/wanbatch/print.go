@@ -156,16 +156,28 @@ func (p *printer) aligned(rows [][]string, left int) {
 // labeled prints a label and a text beside it, broken at spaces to fit 80 columns.
 func (p *printer) labeled(label, text string) {
 	const indent, room = 12, 80 - 1 - 12
-	rest := strings.Fields(text)
-	for first := true; first || len(rest) > 0; first = false {
-		line := ""
-		for len(rest) > 0 && (line == "" || columns(line)+1+columns(rest[0]) <= room) {
-			line = strings.TrimPrefix(line+" "+rest[0], " ")
-			rest = rest[1:]
-		}
+	for _, line := range wrapped(text, room) {
 		p.line("  %-*s%s", indent-2, label, line)
 		label = ""
 	}
+}
+
+// wrapped breaks a text at spaces into lines of at most so many columns, unless a
+// word is longer. An empty text is one empty line.
+func wrapped(text string, room int) []string {
+	lines := []string{""}
+	for _, word := range strings.Fields(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case columns(*last)+1+columns(word) <= room:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }
 
 // money is an exact amount with its currency.

@@ -81,7 +81,7 @@ func (p *program) root() *cobra.Command {
 	root.SetErr(p.err)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(p.initCommand(), p.schemaCommand(), p.validateCommand(), p.estimateCommand(), p.runCommand(), p.statusCommand(), p.reportCommand(),
-		p.resolveCommand(), p.cancelCommand(), p.auditCommand(), p.rehearseCommand(), p.emulatorCommand(), p.versionCommand())
+		p.resolveCommand(), p.cancelCommand(), p.auditCommand(), p.rehearseCommand(), p.emulatorCommand(), p.doctorCommand(), p.versionCommand())
 	p.arrangeHelp(root)
 	return root
 }

@@ -46,6 +46,9 @@ type Error struct {
 	// RetryAfter is how long the provider asked to wait: 0 for not said, never
 	// more than 10 minutes.
 	RetryAfter time.Duration
+	// Date is the clock of whoever answered; zero if there was no answer, or
+	// it did not tell.
+	Date time.Time
 
 	where string // scheme, host and path
 	cause error  // nil when the answer says it all

@@ -144,6 +144,9 @@ func (c *Client) send(ctx context.Context, k call) (answer, *Error) {
 	defer resp.Body.Close()
 	e.Sent, e.Status = true, resp.StatusCode
 	e.RequestID = c.scrub.clean(resp.Header.Get("X-Request-Id"), maxWord)
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		e.Date = date.UTC()
+	}
 	body, err := readBody(resp)
 	if err != nil {
 		e.cause = c.safe(err)

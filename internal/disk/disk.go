@@ -112,7 +112,7 @@ func MakeFolder(name string, perm fs.FileMode) error {
 
 func exists(name string) bool {
 	_, err := os.Lstat(name)
-	return !errors.Is(err, fs.ErrNotExist) // what cannot be seen is for MkdirAll to tell
+	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) // what cannot be seen is for MkdirAll to tell
 }
 
 // SyncFolder makes the names in a folder anywhere durable.

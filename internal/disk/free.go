@@ -9,8 +9,5 @@ func Free(name string) (int64, bool) {
 	if err != nil {
 		return 0, false
 	}
-	for !exists(at) && at != filepath.Dir(at) {
-		at = filepath.Dir(at)
-	}
-	return free(at)
+	return free(Existing(at))
 }

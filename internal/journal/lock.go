@@ -127,6 +127,16 @@ func Holder(path string) (*Owner, error) {
 	return &owner, l.Close()
 }
 
+// Left returns whose name stands in the lock at path, whether held or left behind;
+// the zero owner if nobody's does. It changes nothing.
+func Left(path string) (Owner, error) {
+	owner, err := readOwner(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Owner{}, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return owner, nil
+}
+
 // Previous is the owner whose name stood in the file: it crashed, or released
 // the lock without clearing. It is zero if there was none.
 func (l *Lock) Previous() Owner { return l.previous }
@@ -141,28 +151,6 @@ func (l *Lock) Update(owner Owner) error {
 		return fmt.Errorf("lock %s: %w", l.path, err)
 	}
 	return nil
-}
-
-// Look tells who holds the lock at path, or whose name stands in it, and which of
-// the two. It takes nothing over and changes nothing, but holds a share of the lock
-// for an instant. A lock that was never taken has a zero owner.
-func Look(path string) (owner Owner, held bool, err error) {
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return Owner{}, false, nil
-	}
-	share := flock.New(path, flock.SetFlag(os.O_RDONLY|noFollow))
-	free, err := share.TryRLock()
-	if err == nil && free {
-		err = share.Unlock()
-	}
-	if err != nil {
-		return Owner{}, false, fmt.Errorf("lock %s: %w", path, err)
-	}
-	owner, err = readOwner(path)
-	if err != nil {
-		return Owner{}, false, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return owner, !free, nil
 }
 
 // Release frees the lock. Unless clear is true, the owner's name stays in the
