@@ -54,6 +54,10 @@ type Config struct {
 	RetryFailed bool
 	// AcceptChanges lets a job whose content changed be paid for again.
 	AcceptChanges bool
+	// Reuse names other batches, by folder, journal or report: work that they have
+	// finished, by its content key, is copied instead of paid for again. Its bytes
+	// are verified; what no longer verifies ends the run before anything is spent.
+	Reuse []string
 	// Deadline is the time by which everything that is created should be finished
 	// and fetched, by expected run times with a quarter of them in reserve: what
 	// cannot be is not created, and [Run] returns [ErrInterrupted] when the rest is

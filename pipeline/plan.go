@@ -52,6 +52,8 @@ type Job struct {
 	Estimated Range               // money; unit price times length, or times 2 to 30 s when that is unknown
 	Hold      decimal.Decimal     // money reserved until the outcome is known; see the package's promise about the cap
 	File      string              // the video's path below videos/, with forward slashes
+
+	ReusedFrom string // the work of another batch that is taken instead, "" if none; see [Plan.Under]
 }
 
 // Range is an amount between two bounds, both included; equal when it is known
@@ -85,6 +87,7 @@ type Plan struct {
 	work     workload
 	warnings warnings
 	terms    terms
+	reuse    reusables
 }
 
 // NewPlan resolves a manifest into jobs: it expands its matrix, reads the file of
@@ -236,9 +239,10 @@ func (p *Plan) job(pair *Pair) Job {
 	m := &p.Manifest
 	mode := cmp.Or(pair.Mode, m.Mode)
 	unit, length := p.units[mode], p.files.of(pair.Video).length
+	key := contentKey(m, mode, p.files.identity(pair.Image), p.files.identity(pair.Video))
 	return Job{
 		ID:        pair.ID,
-		Key:       contentKey(m, mode, p.files.identity(pair.Image), p.files.identity(pair.Video)),
+		Key:       key,
 		Image:     m.resolve(pair.Image),
 		Video:     m.resolve(pair.Video),
 		ImageName: withoutQuery(pair.Image),
@@ -250,6 +254,8 @@ func (p *Plan) job(pair *Pair) Job {
 		Estimated: money(unit, secondsOf(length)),
 		Hold:      pricing.Hold(unit, length),
 		File:      expand(m.Output.File, pair, mode),
+
+		ReusedFrom: p.reuse[key].origin,
 	}
 }
 

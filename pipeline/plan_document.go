@@ -46,18 +46,21 @@ type terms struct {
 	Only          []string            `json:"only"`
 	RetryFailed   bool                `json:"retry_failed"`
 	AcceptChanges bool                `json:"accept_changes"`
+	Reuse         []string            `json:"reuse"`
 	maxCost       decimal.NullDecimal // stands beside the manifest's
 	endpoint      string
 }
 
 // Under returns the plan as it would be run with a configuration. What of that
 // decides about money then stands in its document: the cap, the endpoint, which
-// jobs are chosen, and what is paid again. All else is shared.
-func (p *Plan) Under(cfg Config) *Plan {
+// jobs are chosen, what is paid again, and what is reused. All else is shared. It
+// reads the journals of the batches that are to be reused; an error matches
+// [ErrUsage] if one of them is no batch.
+func (p *Plan) Under(cfg Config) (*Plan, error) {
 	bound := *p
 	bound.terms = terms{Output: cfg.Output, Limit: cfg.Limit, Only: cfg.Only, RetryFailed: cfg.RetryFailed,
-		AcceptChanges: cfg.AcceptChanges, maxCost: cfg.MaxCost, endpoint: cfg.Endpoint}
-	return &bound
+		AcceptChanges: cfg.AcceptChanges, Reuse: cfg.Reuse, maxCost: cfg.MaxCost, endpoint: cfg.Endpoint}
+	return &bound, bound.findReusable(cfg)
 }
 
 type laneDocument struct {
@@ -80,6 +83,7 @@ type jobDocument struct {
 	Labels    map[string]string   `json:"labels"`
 	Length    decimal.NullDecimal `json:"length_seconds"`
 	Mode      Mode                `json:"mode"`
+	Reused    string              `json:"reused_from,omitzero"`
 	UnitPrice decimal.Decimal     `json:"unit_price"`
 	Video     string              `json:"video"`
 }
@@ -94,9 +98,7 @@ func (p *Plan) document() planDocument {
 	if p.terms.maxCost.Valid {
 		doc.MaxCost = p.terms.maxCost
 	}
-	if doc.Terms.Only == nil {
-		doc.Terms.Only = []string{}
-	}
+	doc.Terms.Only, doc.Terms.Reuse = append([]string{}, doc.Terms.Only...), append([]string{}, doc.Terms.Reuse...) // never null
 	return doc
 }
 
@@ -108,7 +110,7 @@ func (p *Plan) documents() iter.Seq2[[]byte, error] {
 			if err == nil {
 				d := jobDocument{
 					ID: j.ID, Key: j.Key, Image: j.ImageName, Video: j.VideoName, Mode: j.Mode, Labels: j.Labels,
-					Length: j.Length, UnitPrice: j.UnitPrice, Hold: j.Hold, File: j.File,
+					Length: j.Length, UnitPrice: j.UnitPrice, Hold: j.Hold, File: j.File, Reused: j.ReusedFrom,
 				}
 				d.Estimated.Low, d.Estimated.High = j.Estimated.Low, j.Estimated.High
 				text, err = json.Marshal(d)

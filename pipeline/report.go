@@ -72,9 +72,17 @@ type Totals struct {
 	Estimated decimal.Decimal `json:"estimated"`
 	Bytes     int64           `json:"bytes"`
 	Overruns  int             `json:"overruns"` // tasks billed above what was held for them
+	Reused    Savings         `json:"reused"`
 
 	ByMode  map[string]Part            `json:"by_mode"`
 	ByLabel map[string]map[string]Part `json:"by_label"` // name, then value
+}
+
+// Savings is what was taken from other batches instead of paid for again.
+type Savings struct {
+	Jobs    int             `json:"jobs"`
+	Seconds decimal.Decimal `json:"seconds"` // of their files
+	Saved   decimal.Decimal `json:"saved"`   // these at this batch's prices
 }
 
 // Sum is confirmed usage and what it is billed.
@@ -115,6 +123,7 @@ type Result struct {
 	Estimated    decimal.Decimal     `json:"estimated"` // unit price x length, or x 30 s if the length is unknown
 	Billed       decimal.NullDecimal `json:"billed"`    // null if a task succeeded without usage
 	File         *File               `json:"file"`
+	ReusedFrom   *string             `json:"reused_from"` // batch/job that made the file, and where; then nothing is billed here for it
 	Attempts     []Try               `json:"attempts"`
 	Error        *Failure            `json:"error"`
 }
@@ -213,6 +222,11 @@ func (t *Totals) add(r Result, job batch.Job) {
 	t.Estimated = t.Estimated.Add(r.Estimated)
 	if r.File != nil {
 		t.Bytes += r.File.Bytes
+	}
+	if r.ReusedFrom != nil && r.File != nil {
+		t.Reused.Jobs++
+		t.Reused.Seconds = t.Reused.Seconds.Add(r.File.Duration)
+		t.Reused.Saved = t.Reused.Saved.Add(r.File.Duration.Mul(r.UnitPrice))
 	}
 	t.ByMode[r.Mode] = t.ByMode[r.Mode].plus(sum)
 	for name, value := range r.Labels {

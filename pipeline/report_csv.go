@@ -20,7 +20,7 @@ func reportColumns() []string {
 		"task_id", "request_id", "submitted_at", "scheduled_at", "ended_at", "stored_at", "queue_seconds", "run_seconds",
 		"usage.video_duration", "usage.video_ratio", "unit_price", "estimated", "billed",
 		"file.path", "file.bytes", "file.sha256", "file.duration", "attempts",
-		"error.code", "error.message", "error.hint", "error.charged"}
+		"error.code", "error.message", "error.hint", "error.charged", "reused_from"}
 }
 
 // CSV writes one row per job under the names of the JSON form, nested ones with
@@ -67,6 +67,7 @@ func (r Result) cells(labels []string) []string {
 	row = append(row, file...)
 	row = append(row, strconv.Itoa(len(r.Attempts)))
 	row = append(row, failure...)
+	row = append(row, text(r.ReusedFrom))
 	for _, name := range labels {
 		row = append(row, r.Labels[name])
 	}

@@ -31,7 +31,7 @@ func newResult(job batch.Job, region, folder string) Result {
 	}
 	if f := job.Artifact; f != nil {
 		r.File = &File{Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256, Duration: f.Duration}
-		r.StoredAt = present(job.StoredAt)
+		r.StoredAt, r.ReusedFrom = present(job.StoredAt), optional(job.Origin)
 	}
 	r.Error = newFailure(job, folder)
 	return r

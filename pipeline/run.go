@@ -38,6 +38,11 @@ func Run(ctx context.Context, p *Plan, cfg Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.reuse == nil { // it was not bound to this configuration
+		if p, err = p.Under(cfg); err != nil {
+			return nil, err
+		}
+	}
 	core := batch.New(batchSettings(p, cfg), []batch.LaneSettings{laneSettings(p)})
 	return inFolder(ctx, filepath.Join(cfg.Output, p.Manifest.Name), core, true, cfg, func(locking context.Context, f *folder) error {
 		if err := enter(f, p, cfg); err != nil {
@@ -46,6 +51,9 @@ func Run(ctx context.Context, p *Plan, cfg Config) (*Report, error) {
 		if last := core.LastRun(); last != nil && !cfg.cap(p).Valid {
 			cfg.MaxCost = last.Cap // a cap is for the batch's life: it stands until another is given
 			core.Limit(cfg.MaxCost)
+		}
+		if err := reuse(locking, f, p, cfg); err != nil {
+			return err
 		}
 		return work(ctx, locking, f, p, cfg, target)
 	})

@@ -173,7 +173,13 @@ type standing struct {
 	Following int      `json:"following"`  // their tasks are under way or in doubt, and held or billed already
 	Resting   int      `json:"resting"`    // failed, lost or quarantined: nothing is submitted for them
 	LeftAlone int      `json:"left_alone"` // by --limit or --only
+	Reused    reused   `json:"reused"`     // from other batches, by --reuse
 	Changed   []string `json:"changed"`    // a run refuses these without --accept-changes
+}
+
+type reused struct {
+	Jobs  int            `json:"jobs"`
+	Saved pipeline.Range `json:"saved"`
 }
 
 func (p *printer) forecastJSON(f *forecast, now time.Time) error {
@@ -181,7 +187,7 @@ func (p *printer) forecastJSON(f *forecast, now time.Time) error {
 	doc := estimateDocument{Version: 1, Batch: f.plan.Manifest.Name, Estimate: e, Converted: f.rate.of(e.Money),
 		MaxCost: f.limit(), Warnings: append([]string{}, f.plan.Warnings()...),
 		Journal: standing{Done: f.ahead.done, Following: f.ahead.follow, Resting: f.ahead.rest, LeftAlone: f.ahead.idle,
-			Changed: append([]string{}, f.ahead.changed...)}}
+			Reused: reused{f.ahead.reuse, f.ahead.saved}, Changed: append([]string{}, f.ahead.changed...)}}
 	doc.Finish.Earliest, doc.Finish.Latest = e.Finish(now.UTC().Truncate(time.Second))
 	if f.free >= 0 {
 		enough := f.enough()
@@ -237,6 +243,7 @@ func (p *printer) standing(f *forecast) {
 		{o.done, "done already"},
 		{o.follow, "under way, not counted below: held or billed already"},
 		{o.rest, "failed, lost or quarantined: nothing is submitted for them as it is"},
+		{o.reuse, "reused from other batches, which saves " + moneyRange(o.saved, f.plan.Currency)},
 		{o.idle, "left alone by --limit or --only"},
 		{len(o.changed), "changed since: a run refuses, or pays again with --accept-changes"},
 	} {

@@ -117,6 +117,8 @@ func describe(e pipeline.Event) (zerolog.Level, string) {
 		return zerolog.InfoLevel, "back in the queue"
 	case "stored":
 		return zerolog.InfoLevel, "video stored"
+	case "reused":
+		return zerolog.InfoLevel, "video reused, nothing to pay: " + e.Message
 	case "lost":
 		return zerolog.ErrorLevel, "the result is lost"
 	}

@@ -15,6 +15,8 @@ import (
 type outlook struct {
 	submit  []string         // jobs that a task would be created for, in order
 	money   pipeline.Range   // for these
+	reuse   int              // jobs whose work another batch has
+	saved   pipeline.Range   // for these
 	follow  int              // jobs whose task is under way or in doubt already
 	idle    int              // jobs that are left alone by --limit or --only
 	changed []string         // jobs that the run refuses, see --accept-changes
@@ -66,6 +68,11 @@ func (o *outlook) add(job pipeline.Job, was pipeline.Result, chosen bool, cfg pi
 	case was.ID == "" || was.State == "pending" || changed || again && cfg.RetryFailed:
 		if !chosen {
 			o.idle++
+			return
+		}
+		if job.ReusedFrom != "" {
+			o.reuse++
+			o.saved.Low, o.saved.High = o.saved.Low.Add(job.Estimated.Low), o.saved.High.Add(job.Estimated.High)
 			return
 		}
 		o.submit = append(o.submit, job.ID)

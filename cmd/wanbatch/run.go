@@ -209,8 +209,12 @@ func (p *program) dryRun(plan *pipeline.Plan, ahead outlook, folder string, cfg 
 		p.out.forecast(f, time.Now())
 		p.out.line("")
 	}
-	p.out.line("would submit %s for %s %s, and follow %d under way; %d left alone",
-		count(len(ahead.submit), "job"), span(ahead.money), plan.Currency, ahead.follow, ahead.idle)
+	reused := ""
+	if ahead.reuse > 0 {
+		reused = fmt.Sprintf("; %d reused", ahead.reuse)
+	}
+	p.out.line("would submit %s for %s %s, and follow %d under way; %d left alone%s",
+		count(len(ahead.submit), "job"), span(ahead.money), plan.Currency, ahead.follow, ahead.idle, reused)
 	for _, id := range ahead.submit {
 		p.out.line("  %s", id)
 	}

@@ -22,14 +22,28 @@ func (p *printer) summary(r *pipeline.Report, folder string, problemsAlone bool)
 		if t.Overruns > 0 {
 			p.labeled("overruns", count(t.Overruns, "task")+" billed above what was held for them; see the report")
 		}
-		if b := r.Budget; b.Stopped {
-			p.labeled("budget", fmt.Sprintf("stopped at the cap of %s, of which %s is billed or held: %s", money(b.Cap.Decimal, r.Currency), b.Committed, b))
+		if t.Reused.Jobs > 0 {
+			p.labeled("reused", count(t.Reused.Jobs, "job")+" from other batches: "+t.Reused.Seconds.String()+" s, "+money(t.Reused.Saved, r.Currency)+" saved")
 		}
+		p.budget(r)
 		p.labeled("videos", filepath.Join(folder, "videos"))
 		p.labeled("report", filepath.Join(folder, "report.json"))
 		p.labeled("review", filepath.Join(folder, "report.html"))
 	}
 	p.problems(r)
+}
+
+// budget tells what is left under the cap, and what a batch needs that stopped at it.
+func (p *printer) budget(r *pipeline.Report) {
+	b := r.Budget
+	switch {
+	case !b.Cap.Valid || b.LeftJobs == 0:
+	case b.Stopped:
+		p.labeled("budget", fmt.Sprintf("stopped at the cap of %s, of which %s is billed or held: %s", money(b.Cap.Decimal, r.Currency), b.Committed, b))
+	default:
+		p.labeled("budget", fmt.Sprintf("%s of %s is billed or held; the next job needs up to %s, all %d left up to %s",
+			b.Committed, money(b.Cap.Decimal, r.Currency), b.Next, b.LeftJobs, b.Left))
+	}
 }
 
 // counts is how many jobs are in each state that some job is in.

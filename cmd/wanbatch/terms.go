@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,6 +23,7 @@ type terms struct {
 	only          []string
 	retryFailed   bool
 	acceptChanges bool
+	reuse         []string
 }
 
 func (o *terms) flags(cmd *cobra.Command) {
@@ -33,6 +35,7 @@ func (o *terms) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&o.only, "only", nil, "submit only the jobs with these `ids`")
 	f.BoolVar(&o.retryFailed, "retry-failed", false, "submit failed and lost jobs again")
 	f.BoolVar(&o.acceptChanges, "accept-changes", false, "pay again for jobs whose content changed")
+	f.StringArrayVar(&o.reuse, "reuse", nil, "take what another batch has done already, given its `folder`, report or journal; may be repeated")
 	f.StringVar(&o.endpoint, "endpoint", "", "send calls to `url` instead of the region's own host")
 }
 
@@ -66,6 +69,9 @@ func (o *terms) flagged() string {
 		add("limit", strconv.Itoa(o.limit))
 	}
 	add("only", strings.Join(o.only, ","))
+	for _, source := range o.reuse {
+		add("reuse", source)
+	}
 	if o.retryFailed {
 		text += " --retry-failed"
 	}
@@ -103,7 +109,17 @@ func (p *program) planUnder(ctx context.Context, arg string, o terms) (*pipeline
 	}
 	cfg := pipeline.Config{
 		Output: o.output, Endpoint: base, Proxy: http.ProxyFromEnvironment, MaxCost: limit, Limit: o.limit, Only: o.only,
-		RetryFailed: o.retryFailed, AcceptChanges: o.acceptChanges, Version: currentVersion().Version,
+		RetryFailed: o.retryFailed, AcceptChanges: o.acceptChanges, Reuse: o.reuse, Version: currentVersion().Version,
 	}
-	return plan.Under(cfg), cfg, nil
+	bound, err := plan.Under(cfg)
+	if err != nil {
+		return nil, cfg, err
+	}
+	known := plan.Warnings()
+	for _, sentence := range bound.Warnings() {
+		if !slices.Contains(known, sentence) {
+			p.err.line("%s: warning: %s", arg, sentence)
+		}
+	}
+	return bound, cfg, nil
 }

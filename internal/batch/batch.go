@@ -202,9 +202,27 @@ func (b *Batch) Observe(o Observation) { b.inbox = append(b.inbox, o) }
 
 // Slept tells how far core time lags behind the wall clock, because the machine
 // slept or the wall clock was behind the journal at opening. It never shortens a
-// wait; it only ages doubts, so that a list that can no longer show a task is
-// never taken for proof. It must not be negative; the largest value counts.
+// wait for evidence; it ages doubts, so that a list that can no longer show a task is
+// never taken for proof, uploads, and the tasks that live. It must not be negative;
+// the largest value counts.
 func (b *Batch) Slept(d time.Duration) { b.slept = max(b.slept, d) }
+
+// asleep is how much of the life of a job's task the machine slept through. A lag
+// beyond longestSleep is that of a clock that cannot tell: it proves nothing.
+func (b *Batch) asleep(j *job) time.Duration {
+	if d := b.slept - j.watch.slept; d <= longestSleep {
+		return d
+	}
+	return 0
+}
+
+// wall is the wall clock at core time now, where it can tell.
+func (b *Batch) wall(now time.Time) time.Time {
+	if b.slept <= longestSleep {
+		return now.Add(b.slept)
+	}
+	return now
+}
 
 // Outstanding returns how many effects have not been answered and judged.
 func (b *Batch) Outstanding() int { return len(b.flying) }

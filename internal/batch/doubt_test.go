@@ -95,3 +95,49 @@ func TestKeyOfAnotherAccount(t *testing.T) {
 	}
 	r.wantState("j0", StateQueued)
 }
+
+// A machine that slept is as late for its tasks: what waits is taken back at three
+// quarters of its id's life, and what nobody knows any more is lost after all of it.
+func TestSleepAgesATask(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.look(StatusPending)
+	r.b.Slept(r.lane.TaskLife / 4 * 3)
+	r.answer(r.await(OpCancel), Observation{Result: TooLate})
+	r.b.Slept(r.lane.TaskLife)
+	for range unknownTries {
+		r.wantState("j0", StateQueued)
+		r.look(StatusUnknown)
+	}
+	r.wantState("j0", StateLost)
+}
+
+func TestSleepAgesAResult(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.look(StatusSucceeded)
+	r.answer(r.await(OpFetch), Observation{Result: Forbidden})
+	r.b.Slept(r.lane.TaskLife)
+	r.answer(r.await(OpFetch), Observation{Result: Forbidden})
+	r.wantState("j0", StateLost)
+}
+
+// A clock that cannot tell how much time has passed ages no task.
+func TestAnUnknownSleepAgesNoTask(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.crash(time.Minute)
+	r.b.Slept(100 * 365 * 24 * time.Hour)
+	for range 2 * unknownTries {
+		r.look(StatusUnknown)
+	}
+	r.look(StatusPending)
+	r.look(StatusPending)
+	if r.count(Withdrawn) != 0 {
+		t.Fatal("withdrawn by a clock that is wrong")
+	}
+	r.wantState("j0", StateQueued)
+}

@@ -203,7 +203,7 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 		if unknowns < unknownTries {
 			return nil
 		}
-		if now.Sub(a.At) <= l.TaskLife {
+		if now.Sub(a.At)+b.asleep(j) <= l.TaskLife {
 			b.doubtKey(a)
 			return nil
 		}
@@ -288,6 +288,7 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 // UNKNOWN is while a task runs.
 func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 	a, f := j.attempt(), &j.fetch
+	now = b.wall(now) // the end of a URL is the world's time
 	if o.Code == CodeUnknownTask {
 		if f.unknowns++; f.unknowns < unknownTries {
 			return false

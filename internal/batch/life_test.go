@@ -28,6 +28,21 @@ func TestUnknownNeverLosesAYoungTask(t *testing.T) {
 	r.wantState("j0", StateFetching)
 }
 
+// A task that the provider does not know takes no slot, so the next one may run, and
+// is looked at.
+func TestUnknownHidesNoOtherTask(t *testing.T) {
+	r := newRig(t, 2)
+	r.baseline()
+	r.submit()
+	_, second := r.submit()
+	for range 10 {
+		if e := r.look(StatusUnknown); e.Task == second {
+			return
+		}
+	}
+	t.Fatal("the second task is never looked at")
+}
+
 func TestUnknownPastItsLifeLosesATask(t *testing.T) {
 	r := newRig(t, 2, func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
 	r.baseline()

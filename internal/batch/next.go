@@ -260,7 +260,7 @@ func (b *Batch) longestOfTail(first *job) *job {
 func (b *Batch) withdraw(l *lane, now time.Time) (Step, bool) {
 	for _, j := range l.live {
 		w := &j.watch
-		late := j.attempt().At.Add(l.TaskLife / 4 * 3)
+		late := j.attempt().At.Add(l.TaskLife/4*3 - b.asleep(j))
 		if j.state != StateQueued || w.busy || w.tooLate {
 			continue
 		}

@@ -223,8 +223,8 @@ func (s *sim) enough() time.Duration {
 	}
 	work += longest * time.Duration(2*left)
 	slack := 3 * time.Hour
-	if s.slept > 0 {
-		slack += s.lane.TaskLife // the core lets a task that nobody knows grow old by its own clock
+	if s.slept > 0 || s.jumped {
+		slack += 2 * s.lane.TaskLife // what nobody knows any more grows old by a clock that lags
 	}
 	return work*21/20/time.Duration(max(1, s.p.slots)) + 2*time.Minute*time.Duration(left) +
 		ceilingStep*time.Duration(s.lane.Running) + slack

@@ -222,11 +222,10 @@ func (s *sim) askFetch(e Effect) Observation {
 	case s.now.Before(s.diskAt):
 		s.hit("fetch: disk full")
 		return Observation{Result: DiskFull, Message: "no space left"}
-	case s.p.flaps[e.Task] < 1 && s.fault(s.mix.forbidden, "fetch: forbidden early"):
-		s.p.flaps[e.Task]++ // never twice in a row: that is a provider's word
+	case (!s.mix.clock || s.p.flaps[e.Task] < 1) && s.fault(s.mix.forbidden, "fetch: forbidden early"):
+		s.p.flaps[e.Task]++ // to tell early from late takes a clock that is right
 		return []Observation{{Result: Forbidden}, {Result: Forbidden, Expires: s.p.dies(t)}, {Result: Forbidden, Code: CodeUnknownTask}}[s.rnd.IntN(3)]
 	case s.fault(s.mix.fetchFail, "fetch: failed"):
-		s.p.flaps[e.Task] = 0
 		return Observation{Result: Failed, Class: ClassRetry}
 	}
 	t.fetched = true
