@@ -17,6 +17,7 @@ type Findings struct {
 	Head      string `json:"head"`      // hash over all of them; "" if there is none
 	Artifacts int    `json:"artifacts"` // videos that are what was verified when they were fetched
 	Bytes     int64  `json:"bytes"`     // of those videos
+	Elsewhere int    `json:"elsewhere"` // videos that lie only in a bucket, into which audit does not look
 
 	// Problems is empty if the folder is proven. They stand in the order in which
 	// the proof goes: journal, money, report, videos.
@@ -46,7 +47,8 @@ func (f *Findings) Proven() bool { return len(f.Problems) == 0 }
 //     journal does not have means that the journal's tail was cut off or written
 //     anew;
 //   - every artifact is there with its length and SHA-256, and nothing else
-//     stands among the videos.
+//     stands among the videos. Those that were put into a bucket and not kept here
+//     are only counted.
 //
 // It uses no network, takes no lock, writes and repairs nothing, and may run
 // beside a run, which it sees at one instant. It reads every video once.

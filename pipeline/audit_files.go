@@ -15,11 +15,17 @@ import (
 // auditVideos proves every artifact, and that nothing else stands beside them.
 func (a *auditor) auditVideos() {
 	expected := map[string]bool{} // by a job that is on its way there, now or since the journal was read
+	moved := map[string]bool{}    // to a bucket, and to be removed here
 	for job := range a.core.Jobs() {
 		if !job.State.AtRest() && (a.held || job.State != batch.StatePending) {
 			expected[videosName+"/"+job.Plan.File] = true
 		}
-		if job.Artifact != nil {
+		switch {
+		case job.Artifact == nil:
+		case job.Artifact.Path == "":
+			a.found.Elsewhere++
+			moved[videosName+"/"+job.Plan.File] = true
+		default:
 			a.auditVideo(job.ID, *job.Artifact)
 		}
 	}
@@ -31,8 +37,10 @@ func (a *auditor) auditVideos() {
 		case err != nil || d.IsDir():
 			return err
 		case expected[path] || a.stored[path]:
+		case moved[path]:
+			a.note(path, "nothing: the next run removes it", "a video that was put into the bucket since")
 		case strings.HasSuffix(path, ".part"):
-			name := strings.TrimSuffix(strings.TrimSuffix(path, ".part"), ".tag")
+			name := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(path, ".part"), ".tag"), ".put")
 			if !expected[name] {
 				a.note(path, "delete it if you like; no run needs it", "what is left of a download that was not finished")
 			}

@@ -41,6 +41,10 @@ type Config struct {
 	// Proxy chooses a proxy for API calls and downloads; nil means none.
 	Proxy func(*http.Request) (*url.URL, error)
 
+	// StoreKeys open the buckets of the manifest's inputs.store and output.store, by
+	// their scheme: "oss" and "s3".
+	StoreKeys map[string]StoreKey
+
 	// MaxCost is the most that the batch may cost over its whole life, in the
 	// plan's currency. It replaces the manifest's budget if valid. Where neither
 	// gives a cap, that of the batch's newest run stands.

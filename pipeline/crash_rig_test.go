@@ -36,8 +36,9 @@ type world struct {
 	t        *testing.T
 	disk     *disktest.Disk
 	provider *emulator.Server
-	threads  string // a real folder for locks and reports: effects run in the real pools; "": one after the other
-	early    *Plan  // of the first pair alone
+	bucket   *bucket // of one's own; it lives on too
+	threads  string  // a real folder for locks and reports: effects run in the real pools; "": one after the other
+	early    *Plan   // of the first pair alone
 
 	mu      sync.Mutex // guards all below
 	ticks   int        // of this life
@@ -244,8 +245,8 @@ func (w *world) inFolder(p *Plan, do func(context.Context, *folder, Config) erro
 
 func (w *world) config() Config {
 	return Config{Output: w.threads, Key: "sk-world", Endpoint: worldEndpoint, Transport: w, seams: seams{
-		disk: func(*os.Root) disk.Disk { return w.disk }, results: w, inline: w.threads == "",
-	}}
+		disk: func(*os.Root) disk.Disk { return w.disk }, results: w, buckets: toBucket{w}, inline: w.threads == "",
+	}, StoreKeys: bucketKeys}
 }
 
 // resolve settles every quarantined job, as a person does who has looked at the

@@ -77,6 +77,14 @@ func scenarios() []scenario {
 			defer freed.Stop()
 			return w.run(p)
 		}},
+		{name: "kept in a bucket too", edit: intoBucket(false)},
+		{name: "kept in a bucket alone", edit: intoBucket(true)},
+		{name: "the bucket is down until the result has died", edit: func(p *Plan, opt *emulator.Options) {
+			intoBucket(true)(p, opt)
+			opt.URLLife = 10 * time.Minute
+		}, start: func(w *world) {
+			w.bucket.down(16*time.Minute + 11*time.Second + 300*time.Millisecond)
+		}},
 		{name: "second run with more jobs", jobs: 2, story: func(w *world, p *Plan) error {
 			return errors.Join(w.run(w.early), w.run(p))
 		}},
@@ -96,7 +104,7 @@ func (s scenario) newWorld(t *testing.T, p *Plan) *world {
 	if s.edit != nil {
 		s.edit(p, &opt)
 	}
-	w := &world{t: t, disk: disktest.New(), provider: emulator.New(opt)}
+	w := &world{t: t, disk: disktest.New(), provider: emulator.New(opt), bucket: newBucket()}
 	if s.start != nil {
 		s.start(w)
 	}

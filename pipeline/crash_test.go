@@ -69,6 +69,7 @@ func (x *explorer) play(t *testing.T, deaths []death, torn int, stop bool) (l li
 			core, report := w.read()
 			l.doubts = append(l.doubts, core.View().InDoubt...)
 			w.wantTrueBill("after the death", report)
+			w.wantKept("after the death", report)
 			files = append(files, w.artifacts())
 			time.Sleep(time.Minute)
 		}
@@ -91,6 +92,7 @@ func (s scenario) finish(w *world, p *Plan, l *life, files []map[string][]byte) 
 	}
 	l.outcome = canonical(report)
 	w.wantTrueBill("at the end", report)
+	w.wantKept("at the end", report)
 	for _, found := range append(files, w.artifacts()) {
 		w.wantArtifacts("at the end", report, found)
 	}

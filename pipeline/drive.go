@@ -208,6 +208,9 @@ func (d *driver) take(ctx context.Context, s batch.Step) error {
 			return err // unreachable: the core made it
 		}
 		d.tell.recorded(*s.Record)
+		if job, _ := d.core.Job(s.Record.Job); s.Record.Kind == batch.Stored {
+			tidy(d.disk, job)
+		}
 		d.lane.unmark()
 	}
 	if s.Effect != nil {

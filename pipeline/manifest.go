@@ -56,6 +56,7 @@ type Manifest struct {
 	Lane       Lane              `yaml:"lane"`
 	Limits     Limits            `yaml:"limits"`
 	Budget     Budget            `yaml:"budget"`
+	Inputs     Inputs            `yaml:"inputs"`
 	Output     Output            `yaml:"output"`
 	Pairs      []Pair            `yaml:"-"`          // in the author's order; they come first
 	Matrix     Matrix            `yaml:"matrix"`     // more pairs, after these
@@ -138,6 +139,22 @@ type Output struct {
 	// forward slashes that ends in .mp4. {id}, {image}, {video} and {mode} are
 	// replaced, the media by their file names without extension. "{id}.mp4" by default.
 	File string `yaml:"file"`
+	// Store is a bucket of one's own that verified videos are put into, as
+	// <prefix>/<batch>/<file>; "" for none. It is written
+	// oss://bucket/prefix?region=ap-southeast-1 (Alibaba Cloud OSS) or
+	// s3://bucket/prefix?endpoint=https://host (whatever speaks S3; without endpoint,
+	// and with a region, AWS). Credentials are never part of it.
+	Store string `yaml:"store"`
+	// StoreOnly removes the local video once the store has confirmed it.
+	StoreOnly bool `yaml:"store_only"`
+}
+
+// Inputs says how local images and videos reach the provider.
+type Inputs struct {
+	// Store is a bucket of one's own, written like that of [Output], that local inputs
+	// are put into once per content; the provider is given signed URLs. "" is the
+	// provider's own temporary store.
+	Store string `yaml:"store"`
 }
 
 // Limits paces a run. Every value is a setting because the provider documents

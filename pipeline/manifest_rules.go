@@ -90,6 +90,7 @@ func (m *Manifest) check(found *problems) {
 	if problem, hint := templateProblem(m.Output.File); problem != "" {
 		bad("output.file", hint, "%s", problem)
 	}
+	m.checkStores(bad)
 }
 
 // placeOf returns the place of a setting, or of the nearest thing around it when

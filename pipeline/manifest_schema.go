@@ -124,7 +124,7 @@ func (c *schemaChecker) badKey(key, url string) (problem, hint string) {
 func got(path string, n *yaml.Node) string {
 	name := path[strings.LastIndexByte(path, '.')+1:]
 	switch {
-	case n.Kind != yaml.ScalarNode || slices.Contains([]string{"api_key_env", "endpoint", "image", "video"}, name):
+	case n.Kind != yaml.ScalarNode || slices.Contains([]string{"api_key_env", "endpoint", "image", "store", "video"}, name):
 		return ""
 	case n.Tag == "!!null":
 		return "is empty, "

@@ -32,6 +32,8 @@ type planDocument struct {
 	Currency string              `json:"currency"`
 	MaxCost  decimal.NullDecimal `json:"max_cost"`
 	Output   string              `json:"output_file"`
+	Store    string              `json:"output_store,omitempty"`
+	Inputs   string              `json:"inputs_store,omitempty"`
 	Lane     laneDocument        `json:"lane"`
 	Terms    terms               `json:"run"`
 	Settings EstimateSettings    `json:"settings"`
@@ -92,6 +94,7 @@ func (p *Plan) document() planDocument {
 	m, e := &p.Manifest, p.Estimate()
 	doc := planDocument{
 		Version: 1, Batch: m.Name, Currency: p.Currency, MaxCost: m.Budget.MaxCost, Output: m.Output.File,
+		Store: m.Output.Store, Inputs: m.Inputs.Store,
 		Lane:  laneDocument{Workspace: m.Lane.Workspace, APIKeyEnv: m.Lane.APIKeyEnv, Endpoint: cmp.Or(p.terms.endpoint, m.Lane.Endpoint)},
 		Terms: p.terms, Settings: e.Settings, Prices: e.Prices, Total: e.Money,
 	}

@@ -136,7 +136,8 @@ type Usage struct {
 
 // File is a job's artifact.
 type File struct {
-	Path     string          `json:"path"` // relative to the batch folder
+	Path     string          `json:"path"` // relative to the batch folder; "" if it lies only in a bucket
+	URL      *string         `json:"url"`  // where it stays in a bucket of one's own, without a signature; null if it is not there
 	Bytes    int64           `json:"bytes"`
 	SHA256   string          `json:"sha256"`
 	Duration decimal.Decimal `json:"duration"`

@@ -20,7 +20,7 @@ func reportColumns() []string {
 		"task_id", "request_id", "submitted_at", "scheduled_at", "ended_at", "stored_at", "queue_seconds", "run_seconds",
 		"usage.video_duration", "usage.video_ratio", "unit_price", "estimated", "billed",
 		"file.path", "file.bytes", "file.sha256", "file.duration", "attempts",
-		"error.code", "error.message", "error.hint", "error.charged", "reused_from"}
+		"error.code", "error.message", "error.hint", "error.charged", "reused_from", "file.url"}
 }
 
 // CSV writes one row per job under the names of the JSON form, nested ones with
@@ -48,11 +48,13 @@ func labelColumns(names []string) []string {
 
 func (r Result) cells(labels []string) []string {
 	usage, file, failure := []string{"", ""}, []string{"", "", "", ""}, []string{"", "", "", ""}
+	url := ""
 	if r.Usage != nil {
 		usage = []string{r.Usage.VideoDuration.String(), r.Usage.VideoRatio}
 	}
 	if r.File != nil {
 		file = []string{r.File.Path, strconv.FormatInt(r.File.Bytes, 10), r.File.SHA256, r.File.Duration.String()}
+		url = text(r.File.URL)
 	}
 	if e := r.Error; e != nil {
 		failure = []string{e.Code, e.Message, e.Hint, ""}
@@ -68,6 +70,7 @@ func (r Result) cells(labels []string) []string {
 	row = append(row, strconv.Itoa(len(r.Attempts)))
 	row = append(row, failure...)
 	row = append(row, text(r.ReusedFrom))
+	row = append(row, url)
 	for _, name := range labels {
 		row = append(row, r.Labels[name])
 	}

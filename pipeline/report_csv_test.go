@@ -17,7 +17,7 @@ func TestCSVColumnsNeverMove(t *testing.T) {
 		"task_id,request_id,submitted_at,scheduled_at,ended_at,stored_at,queue_seconds,run_seconds," +
 		"usage.video_duration,usage.video_ratio,unit_price,estimated,billed," +
 		"file.path,file.bytes,file.sha256,file.duration,attempts," +
-		"error.code,error.message,error.hint,error.charged,reused_from," +
+		"error.code,error.message,error.hint,error.charged,reused_from,file.url," +
 		"label:campaign,label:client"
 	parts := map[string]map[string]pipeline.Part{"client": {}, "campaign": {}}
 	rows := table(t, &pipeline.Report{Totals: pipeline.Totals{ByLabel: parts}, Jobs: []pipeline.Result{{}}})

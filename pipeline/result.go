@@ -30,7 +30,7 @@ func newResult(job batch.Job, region, folder string) Result {
 		r.Billed = decimal.NewNullDecimal(confirmed(job).Billed)
 	}
 	if f := job.Artifact; f != nil {
-		r.File = &File{Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256, Duration: f.Duration}
+		r.File = &File{Path: f.Path, URL: optional(f.Address), Bytes: f.Bytes, SHA256: f.SHA256, Duration: f.Duration}
 		r.StoredAt, r.ReusedFrom = present(job.StoredAt), optional(job.Origin)
 	}
 	r.Error = newFailure(job, folder)

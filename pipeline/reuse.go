@@ -61,7 +61,7 @@ func (r reusables) find(source string, wanted map[string]string, here endpoint) 
 	}
 	for job := range core.Jobs() {
 		id, want := wanted[job.Plan.Key]
-		if _, have := r[job.Plan.Key]; !want || have || job.State != batch.StateDone || job.Artifact.Address != "" {
+		if _, have := r[job.Plan.Key]; !want || have || job.State != batch.StateDone {
 			continue
 		}
 		w := reusable{folder: filepath.Dir(file), artifact: *job.Artifact, origin: made[job.ID]}
@@ -99,6 +99,9 @@ func (w reusable) refusal(here endpoint) string {
 	u, err := url.Parse(at)
 	if err != nil || u.Host == "" || isLoopback(u.Hostname()) && at != here.origin {
 		return "it was made at " + at + ", which is not the provider"
+	}
+	if w.artifact.Path == "" {
+		return "it lies only at " + w.artifact.Address
 	}
 	info, err := os.Lstat(w.path())
 	switch {
@@ -150,6 +153,14 @@ var errSpoiled = errors.New("it is no longer what was verified when it was made"
 // it. A file that is no longer what was verified ends the run: whoever agreed to it
 // did not agree to pay for that job.
 func reuse(ctx context.Context, f *folder, p *Plan, cfg Config) error {
+	if len(p.reuse) == 0 {
+		return nil
+	}
+	keeper, err := newKeeper(&p.Manifest, cfg)
+	if err != nil {
+		return err
+	}
+	defer keeper.close()
 	again := map[string]batch.Event{}
 	if cfg.RetryFailed {
 		for _, e := range f.core.RetryFailed(coreTime(f.core, time.Now())) {
@@ -173,16 +184,23 @@ func reuse(ctx context.Context, f *folder, p *Plan, cfg Config) error {
 		case err != nil:
 			return fmt.Errorf("reuse %s for job %s: %w", work.path(), job.ID, err)
 		}
-		artifact := work.artifact
-		artifact.Path = name
+		artifact := &work.artifact
+		artifact.Path, artifact.Address = name, ""
+		if keeper != nil {
+			if artifact, err = keeper.put(ctx, f.disk, *artifact); err != nil {
+				return storeError(ctx, err)
+			}
+		}
 		var events []batch.Event
 		if returns {
 			events = append(events, retry)
 		}
-		events = append(events, batch.Event{Kind: batch.Reused, At: coreTime(f.core, time.Now()), Job: job.ID, Origin: work.origin, Artifact: &artifact})
+		events = append(events, batch.Event{Kind: batch.Reused, At: coreTime(f.core, time.Now()), Job: job.ID, Origin: work.origin, Artifact: artifact})
 		if err := f.record(events...); err != nil {
 			return err
 		}
+		stored, _ := f.core.Job(job.ID)
+		tidy(f.disk, stored)
 		cfg.OnEvent(Event{Time: f.core.Last(), Kind: string(batch.Reused), Job: job.ID, Message: work.origin, File: name, Bytes: artifact.Bytes})
 	}
 	return nil

@@ -102,7 +102,10 @@ func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target e
 	if err != nil {
 		return err
 	}
-	if err = f.record(retries...); err == nil {
+	if err = w.keeper.probe(locking, f.core); err == nil {
+		err = f.record(retries...)
+	}
+	if err == nil {
 		err = drive(ctx, f, w, cfg, opened(p, cfg, target, w.key))
 	}
 	return errors.Join(err, lane.release())
@@ -132,6 +135,7 @@ func enter(f *folder, p *Plan, cfg Config) error {
 	if err := f.record(events...); err != nil {
 		return err
 	}
+	f.sweep()
 	return choose(f.core, p, cfg)
 }
 

@@ -12,6 +12,7 @@ import (
 type seams struct {
 	disk    func(*os.Root) disk.Disk // in place of the batch folder, for journal and downloads
 	results http.RoundTripper        // in place of guarded connections, for downloads
+	buckets http.RoundTripper        // in place of connections, for buckets of one's own
 	inline  bool                     // effects run on the loop's own goroutine, one after the other
 }
 

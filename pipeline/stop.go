@@ -35,6 +35,9 @@ func stopError(core *batch.Batch, limit decimal.NullDecimal) error {
 
 // hint tells a person what to do about a code of the provider.
 func hint(code, message string) string {
+	if code == codeStoreRefuses {
+		return storeHint
+	}
 	return dashscope.Classify(200, code, message).Hint(code)
 }
 

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -110,7 +111,7 @@ func (t *teller) recorded(r batch.Event) {
 		e.Status, e.Seconds, e.Billed = string(r.End.Status), r.End.Usage, r.End.Billed
 	}
 	if r.Artifact != nil {
-		e.File, e.Bytes = r.Artifact.Path, r.Artifact.Bytes
+		e.File, e.Bytes = cmp.Or(r.Artifact.Path, r.Artifact.Address), r.Artifact.Bytes
 	}
 	t.send(e)
 }

@@ -33,6 +33,7 @@ type workers struct {
 	client  *dashscope.Client
 	key     dashscope.Secret
 	fetcher *fetch.Fetcher
+	keeper  *keeper           // nil if videos only stay here
 	queries *rate.Limiter     // query, list and cancel together
 	inputs  map[string]input  // of the plan's jobs
 	files   map[string]string // where each job's artifact goes, also of jobs that left the manifest
@@ -54,8 +55,12 @@ func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*worke
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
+	keeper, err := newKeeper(&p.Manifest, cfg)
+	if err != nil {
+		return nil, err
+	}
 	w := &workers{
-		plan: p, client: client, key: key,
+		plan: p, client: client, key: key, keeper: keeper,
 		fetcher: fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy, Transport: cfg.seams.results}),
 		queries: rate.NewLimiter(rate.Limit(p.Manifest.Limits.QueryPerSecond*cfg.Speed), 1),
 		inputs:  make(map[string]input, p.Len()),
@@ -84,6 +89,7 @@ func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*worke
 func (w *workers) close() {
 	w.client.Close()
 	w.fetcher.Close()
+	w.keeper.close()
 }
 
 // input is all that a create needs to know of a job: a run holds one for each.
@@ -223,41 +229,67 @@ func (w *workers) cancel(ctx context.Context, id string) (batch.Observation, err
 	}
 }
 
-// fetch brings a result into the batch folder. It uses the URL that it holds, or
-// asks for it.
+// fetch brings a result into the batch folder, and from there into the bucket if
+// there is one. It uses the URL that it holds, or asks for it.
 func (w *workers) fetch(ctx context.Context, on disk.Disk, e batch.Effect) batch.Observation {
 	name := videosName + "/" + w.files[e.Job]
 	o := batch.Observation{Effect: e, Result: batch.Failed, Class: batch.ClassRetry}
-	address, err := w.address(ctx, e.Task)
+	if w.keeper == nil {
+		o = w.download(ctx, on, name, o)
+	} else {
+		o = w.downloadAndKeep(ctx, on, name, o)
+	}
+	if o.Result != batch.Fetched {
+		w.trouble("fetch", e.Job, o.Message)
+	}
+	return o
+}
+
+func (w *workers) downloadAndKeep(ctx context.Context, on disk.Disk, name string, o batch.Observation) batch.Observation {
+	n, found := readNote(on, name, o.Effect.Task)
+	if !found {
+		got := w.download(ctx, on, name, o)
+		if got.Result != batch.Fetched {
+			return got
+		}
+		a := got.Artifact
+		n = note{Task: o.Effect.Task, Bytes: a.Bytes, SHA256: a.SHA256, CRC64: a.CRC64, Duration: a.Duration}
+		if err := writeNote(on, name, n); err != nil {
+			w.trouble("fetch", o.Effect.Job, err.Error())
+		}
+	}
+	return w.keeper.keep(ctx, on, name, n, o)
+}
+
+// download brings a result into the batch folder.
+func (w *workers) download(ctx context.Context, on disk.Disk, name string, o batch.Observation) batch.Observation {
+	address, err := w.address(ctx, o.Effect.Task)
 	switch {
 	case errors.Is(err, errGone):
 		o.Result, o.Code, o.Message = batch.Forbidden, batch.CodeUnknownTask, err.Error()
-		w.trouble("fetch", e.Job, o.Message)
 		return o
 	case err != nil:
-		o = failure(err)
-		o.Effect, o.Result = e, batch.Failed
-		w.trouble("fetch", e.Job, err.Error())
-		return o
+		failed := failure(err)
+		failed.Effect, failed.Result = o.Effect, batch.Failed
+		return failed
 	}
-	report, end := w.fetching(e.Job)
+	report, end := w.fetching(o.Effect.Job)
 	file, err := w.fetcher.Fetch(ctx, on, name, address, report)
 	end()
 	switch {
 	case err == nil:
-		w.drop(e.Task)
+		w.drop(o.Effect.Task)
 		o.Result = batch.Fetched
 		o.Artifact = &batch.Artifact{Path: name, Bytes: file.Bytes, SHA256: file.SHA256, CRC64: file.CRC64, Duration: seconds(file.Duration)}
 		return o
 	case errors.Is(err, fetch.ErrForbidden):
-		w.drop(e.Task)
+		w.drop(o.Effect.Task)
 		o.Result = batch.Forbidden
 		o.Expires, _ = fetch.Expires(address) // zero if it does not say
 	case errors.Is(err, fetch.ErrDisk):
 		o.Result = batch.DiskFull
 	}
 	o.Message = err.Error()
-	w.trouble("fetch", e.Job, o.Message)
 	return o
 }
 

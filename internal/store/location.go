@@ -55,7 +55,7 @@ var (
 func Parse(text string) (Location, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != OSS && u.Scheme != S3 {
-		return Location{}, errors.New("not of the form oss://bucket/prefix?region=... or s3://bucket/prefix?endpoint=...")
+		return Location{}, errors.New("not of the form oss://bucket/prefix?region=NAME or s3://bucket/prefix?endpoint=URL")
 	}
 	if u.User != nil {
 		return Location{}, errors.New("credentials do not belong here: they come from the environment")
@@ -115,7 +115,7 @@ func (l *Location) complete() error {
 	case l.Region == "" && l.Kind == S3 && host != "":
 		l.Region = "us-east-1"
 	case l.Region == "":
-		return errors.New("its region is missing: add ?region=...")
+		return errors.New("its region is missing: add ?region=NAME")
 	case l.Kind == OSS && strings.HasPrefix(l.Region, "oss-"):
 		return fmt.Errorf("the region is written %s", strings.TrimPrefix(l.Region, "oss-"))
 	case !regionName.MatchString(l.Region):

@@ -20,7 +20,7 @@ import (
 var depot, noDepot string
 
 func TestMain(m *testing.M) {
-	stop := func() {}
+	var stop func()
 	depot, stop = startDepot()
 	code := m.Run()
 	stop()

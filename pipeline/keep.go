@@ -1,0 +1,197 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/disk"
+	"github.com/wanbatch/wanbatch/internal/store"
+)
+
+// This file puts verified videos into a bucket of one's own. A job is done only when
+// the bucket has confirmed its video, which may be long after the result has died at
+// the provider. So a video that waits for the bucket has a note beside it, durable
+// before the first try, that says which task it came from and what it is: with it a
+// restart asks the bucket again, and not the provider. Putting is idempotent; the
+// note, and the video where it is not to stay, go after the record.
+//
+// A crash before the note costs a second download, one after it a question to the
+// bucket, and one after the record leaves files behind that the next run removes.
+
+// noteSuffix ends in that of all unfinished files.
+const noteSuffix = ".put.part"
+
+// note is what is known of a verified video that waits for the bucket.
+type note struct {
+	Task     string          `json:"task"`
+	Bytes    int64           `json:"bytes"`
+	SHA256   string          `json:"sha256"`
+	CRC64    string          `json:"crc64"`
+	Duration decimal.Decimal `json:"duration"`
+}
+
+// codeStoreRefuses is ours: a bucket of one's own refuses what it is asked.
+const codeStoreRefuses = "StoreRefuses"
+
+// keeper is the bucket that a run's videos are put into.
+type keeper struct {
+	store *store.Store
+	batch string // names the folder in it
+	only  bool   // the local video does not stay
+}
+
+// newKeeper opens the manifest's output.store, nil if there is none.
+func newKeeper(m *Manifest, cfg Config) (*keeper, error) {
+	s, err := openStore("output.store", m.Output.Store, cfg)
+	if s == nil {
+		return nil, err
+	}
+	return &keeper{store: s, batch: m.Name, only: m.Output.StoreOnly}, nil
+}
+
+func (k *keeper) close() {
+	if k != nil {
+		k.store.Close()
+	}
+}
+
+// probe puts a small file beside the videos, once per batch: whether bucket,
+// endpoint and rights are right should be known before anything is paid. Where
+// something was paid already nothing may stand before its download, and a bucket
+// that is only down for now is waited for then.
+func (k *keeper) probe(ctx context.Context, core *batch.Batch) error {
+	if v := core.View(); k == nil || v.Live+v.Jobs[batch.StateFetching]+len(v.InDoubt) > 0 {
+		return nil
+	}
+	const text = "The videos in this folder were put here by wanbatch.\n"
+	f := store.File{Body: strings.NewReader(text), Bytes: int64(len(text)), SHA256: hexSHA256([]byte(text)), ContentType: "text/plain"}
+	_, err := k.store.Put(ctx, k.batch+"/README.txt", f)
+	if ctx.Err() == nil && !errors.Is(err, store.ErrSetup) {
+		return nil
+	}
+	return storeError(ctx, err)
+}
+
+// storeError is the end of a run that cannot put something into its bucket.
+func storeError(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w; run again to continue", ErrInterrupted)
+	case errors.Is(err, store.ErrSetup):
+		return fmt.Errorf("%w: output.store: %w; %s", ErrAccount, err, storeHint)
+	}
+	return fmt.Errorf("output.store: %w", err)
+}
+
+// put brings a verified video into the bucket and returns its artifact there.
+func (k *keeper) put(ctx context.Context, on disk.Disk, a batch.Artifact) (*batch.Artifact, error) {
+	f, err := on.OpenFile(a.Path, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	file := store.File{Body: f, Bytes: a.Bytes, SHA256: a.SHA256, ContentType: "video/mp4"}
+	a.Address, err = k.store.Put(ctx, k.batch+strings.TrimPrefix(a.Path, videosName), file)
+	if k.only {
+		a.Path = ""
+	}
+	return &a, errors.Join(err, f.Close())
+}
+
+// keep puts the video of a job into the bucket and completes the observation of its
+// fetch.
+func (k *keeper) keep(ctx context.Context, on disk.Disk, name string, n note, o batch.Observation) batch.Observation {
+	there, err := k.put(ctx, on, batch.Artifact{Path: name, Bytes: n.Bytes, SHA256: n.SHA256, CRC64: n.CRC64, Duration: n.Duration})
+	switch {
+	case err == nil:
+		o.Result, o.Artifact = batch.Fetched, there
+		return o
+	case errors.Is(err, store.ErrSetup):
+		o.Class, o.Code = batch.ClassConfig, codeStoreRefuses
+	case errors.Is(err, store.ErrSource), errors.Is(err, fs.ErrNotExist):
+		_ = on.Remove(name + noteSuffix) // then it is downloaded again
+	}
+	o.Message = err.Error()
+	return o
+}
+
+// readNote returns the note of a video, if it is about this task and the video is
+// there. Whether that is still what was verified shows when it is put.
+func readNote(on disk.Disk, name, task string) (n note, found bool) {
+	f, err := on.OpenFile(name+noteSuffix, os.O_RDONLY, 0)
+	if err != nil {
+		return note{}, false
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 4<<10))
+	if err = errors.Join(err, f.Close()); err != nil || json.Unmarshal(text, &n) != nil || n.Task != task {
+		return note{}, false
+	}
+	video, err := on.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return note{}, false
+	}
+	info, err := video.Stat()
+	err = errors.Join(err, video.Close())
+	return n, err == nil && info.Size() == n.Bytes
+}
+
+// writeNote makes a note durable. A disk that refuses it refuses no video: without
+// the note a restart downloads again.
+func writeNote(on disk.Disk, name string, n note) error {
+	text, err := json.Marshal(n)
+	if err != nil {
+		return err // unreachable: text and numbers
+	}
+	at := name + noteSuffix
+	if err := on.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := on.OpenFile(at, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(text, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, on.Remove(at))
+	}
+	return on.SyncDir(path.Dir(at))
+}
+
+// tidy removes what a job needed until its record was durable: the note, and the
+// video if it stays in the bucket alone. What cannot be removed now is tried again
+// by the next run; nothing depends on it.
+func tidy(on disk.Disk, job batch.Job) {
+	if job.Artifact == nil || job.Artifact.Address == "" {
+		return
+	}
+	name := videosName + "/" + job.Plan.File
+	if job.Artifact.Path == "" {
+		_ = on.Remove(name)
+	}
+	_ = on.Remove(name + noteSuffix)
+}
+
+// sweep tidies up after a crash.
+func (f *folder) sweep() {
+	for job := range f.core.Jobs() {
+		if job.State == batch.StateDone {
+			tidy(f.disk, job)
+		}
+	}
+}
+
+const storeHint = "check the bucket, its region and endpoint, and what the credentials may do: put, read and look up objects"
