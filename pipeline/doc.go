@@ -55,6 +55,22 @@
 // showing a task within the settle time (a setting), and, where the manifest
 // says that a lane is exclusive, on that being true.
 //
+// # Money
+//
+// Prices are those of a built-in table, or of a file that [ReadPricesFile] reads and
+// [PlanOptions] takes; date, source and hash of the table stand in plan, journal and
+// report. A job is held and billed at the prices of the run that submits it: a
+// later run at other prices changes nothing about what was submitted.
+//
+// The cap is for a batch's whole life: what was billed, what is held for tasks in
+// flight, in doubt or quarantined, and what may have been billed, all count.
+// [Report.Budget] tells what is left and what the rest would need.
+//
+// [Plan.Under] binds a plan to what else decides about money in a run; its document
+// ([Plan.Save], [ReadPlan], [SavedPlan.Diff]) then differs if one byte of an input, a
+// price or a setting of the run does. Work that another batch has done is reused
+// by [Config].Reuse: copied and verified, recorded, and never paid for.
+//
 // # Embedding
 //
 // The context stops a run at once and safely; closing Config.Stop lets downloads

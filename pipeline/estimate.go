@@ -337,7 +337,7 @@ func learned(r *Report) RunTimes {
 		times.Tasks++
 	}
 	if expected > 0 {
-		times.Pace = decimal.NewFromInt(run.Milliseconds()).DivRound(decimal.NewFromInt(expected.Milliseconds()), 3)
+		times.Pace = decimal.NewFromInt(max(1, run.Milliseconds())).DivRound(decimal.NewFromInt(expected.Milliseconds()), 4)
 	}
 	return times
 }

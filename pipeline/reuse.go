@@ -161,6 +161,7 @@ func reuse(ctx context.Context, f *folder, p *Plan, cfg Config) error {
 		return err
 	}
 	defer keeper.close()
+	tell := &teller{core: f.core, cfg: cfg, cap: cfg.cap(p)}
 	again := map[string]batch.Event{}
 	if cfg.RetryFailed {
 		for _, e := range f.core.RetryFailed(coreTime(f.core, time.Now())) {
@@ -201,7 +202,7 @@ func reuse(ctx context.Context, f *folder, p *Plan, cfg Config) error {
 		}
 		stored, _ := f.core.Job(job.ID)
 		tidy(f.disk, stored)
-		cfg.OnEvent(Event{Time: f.core.Last(), Kind: string(batch.Reused), Job: job.ID, Message: work.origin, File: name, Bytes: artifact.Bytes})
+		tell.recorded(events[len(events)-1])
 	}
 	return nil
 }

@@ -110,6 +110,9 @@ func (t *teller) recorded(r batch.Event) {
 	if r.End != nil {
 		e.Status, e.Seconds, e.Billed = string(r.End.Status), r.End.Usage, r.End.Billed
 	}
+	if r.Kind == batch.Reused {
+		e.Message = r.Origin
+	}
 	if r.Artifact != nil {
 		e.File, e.Bytes = cmp.Or(r.Artifact.Path, r.Artifact.Address), r.Artifact.Bytes
 	}

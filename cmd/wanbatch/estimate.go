@@ -110,6 +110,9 @@ type forecast struct {
 }
 
 func newForecast(plan *pipeline.Plan, folder string, cfg pipeline.Config, rate *rate) (*forecast, error) {
+	if cfg.Limit == 0 && len(cfg.Only) == 0 && len(cfg.Reuse) == 0 && !exists(folder) {
+		return outlook{}.forecastOf(plan, plan, folder, cfg, rate), nil // all of it; of a million jobs no list is kept
+	}
 	ahead, err := lookAhead(plan, folder, cfg)
 	if err != nil {
 		return nil, err
@@ -125,11 +128,16 @@ func (o outlook) forecast(plan *pipeline.Plan, folder string, cfg pipeline.Confi
 	if err != nil {
 		return nil, err
 	}
+	return o.forecastOf(plan, part, folder, cfg, rate), nil
+}
+
+// forecastOf is the forecast of a part of the plan.
+func (o outlook) forecastOf(plan, part *pipeline.Plan, folder string, cfg pipeline.Config, rate *rate) *forecast {
 	f := &forecast{plan: plan, cfg: cfg, ahead: o, estimate: part.EstimateAfter(o.report), free: -1, rate: rate}
 	if free, known := pipeline.FreeSpace(folder); known {
 		f.free = free
 	}
-	return f, nil
+	return f
 }
 
 // limit is the cap that a run would have, not valid if none.
@@ -229,6 +237,9 @@ func (p *printer) forecast(f *forecast, now time.Time) {
 		money(e.FreeQuota.Saves, e.Currency), e.FreeQuota.Seconds, e.FreeQuota.Days))
 	p.labeled("disk", diskText(f))
 	p.labeled("prices", e.Prices.Date+": "+e.Prices.Source+"; before free quota, discounts and tax")
+	if o := f.ahead.otherPrices(e.Prices); o != "" {
+		p.labeled("note", o)
+	}
 	p.labeled("run time", runTimeText(e.RunTimes))
 	p.labeled("assumed", assumed(e.Settings))
 }

@@ -87,6 +87,21 @@ func (o *outlook) add(job pipeline.Job, was pipeline.Result, chosen bool, cfg pi
 	}
 }
 
+// otherPrices tells that a batch has been run at other prices, "" if it has not.
+func (o outlook) otherPrices(now pipeline.PriceTable) string {
+	if o.report == nil {
+		return ""
+	}
+	was := o.report.PriceTable
+	if o.report.LatestPrices != nil {
+		was = *o.report.LatestPrices
+	}
+	if was.SHA256 == now.SHA256 {
+		return ""
+	}
+	return "these are other prices than those of " + was.Date + " (" + was.Source + ") that the batch was last run at; what it submitted stays billed at those"
+}
+
 // underWay reports whether a run could still move a job by itself.
 func underWay(state string) bool {
 	return !slices.Contains([]string{"done", "failed", "lost", "quarantined"}, state)

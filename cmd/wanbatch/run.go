@@ -42,6 +42,9 @@ func (p *program) runCommand() *cobra.Command {
 			"For cron: --quiet prints nothing unless something is wrong, --deadline stops\n" +
 			"creating so early that all is finished and fetched by then (exit 130 if jobs are\n" +
 			"left), --metrics-file and --notify tell those who were not there.\n\n" +
+			"--reuse copies the videos of pairs that another batch has done already: same\n" +
+			"content (URLs: same address), model, mode and options. Each copy is verified;\n" +
+			"one that is not what it was ends the run before anything is spent.\n\n" +
 			"Exits 0 if every job is done, 3 if some failed, 4 if some need a person, 5 at\n" +
 			"the budget, 6 if the account or key is refused, 7 if another run is in the way,\n" +
 			"130 if interrupted, 2 for usage, 1 for all else. wanbatch help has the table.",

@@ -54,6 +54,9 @@ func (o *terms) check() error {
 func (o *terms) flagged() string {
 	text := ""
 	add := func(name, value string) {
+		if strings.ContainsAny(value, " \t\"$&;()<>|*?") {
+			value = "'" + value + "'"
+		}
 		if value != "" {
 			text += " --" + name + " " + value
 		}
