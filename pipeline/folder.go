@@ -152,13 +152,13 @@ func acquire(ctx context.Context, cfg Config, path string, owner journal.Owner, 
 		lock, err := journal.Acquire(path, owner, may)
 		var held *journal.LockedError
 		if errors.As(err, &held) {
-			err = fmt.Errorf("%w: %s: %w", ErrLocked, what, held)
+			err = fmt.Errorf("%w: %s, by %s", ErrLocked, what, holderText(held.Owner, owner))
 		}
 		if err == nil || !errors.Is(err, ErrLocked) {
 			return lock, err
 		}
 		if !cfg.Wait {
-			return nil, fmt.Errorf("%w (--wait waits for it)", err)
+			return nil, err
 		}
 		if !told {
 			told = true
@@ -168,6 +168,18 @@ func acquire(ctx context.Context, cfg Config, path string, owner journal.Owner, 
 			return nil, fmt.Errorf("%w while waiting: %w", ErrInterrupted, err)
 		}
 	}
+}
+
+// holderText names the holder of a lock to somebody else who wants it.
+func holderText(holder, other journal.Owner) string {
+	if holder == (journal.Owner{}) {
+		return "another process"
+	}
+	text := fmt.Sprintf("process %d on %s since %s", holder.PID, holder.Host, holder.Since.UTC().Format(time.RFC3339))
+	if holder.Batch != other.Batch {
+		text += " for batch " + holder.Batch
+	}
+	return text
 }
 
 // self is this process as the holder of a lock.

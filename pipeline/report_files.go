@@ -77,6 +77,7 @@ func replaceFile(root *os.Root, name string, write func(io.Writer) error) error 
 		err = root.Rename(part, name)
 	}
 	if err != nil {
+		_ = root.Remove(part) // nobody needs half a report, least of all on a full disk
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil

@@ -66,6 +66,7 @@ func (p *program) cancel(ctx context.Context, arg string, o cancelOptions) error
 	report, err := p.attend(ctx, cfg, o.voice, false, func(ctx context.Context, cfg pipeline.Config) (*pipeline.Report, error) {
 		return pipeline.Cancel(ctx, folder, cfg)
 	})
+	err = orWait(err, o.wait)
 	if report == nil {
 		return err
 	}

@@ -180,6 +180,17 @@ func wrapped(text string, room int) []string {
 	return lines
 }
 
+// shellWord is a name as it stands in a command that can be pasted.
+func shellWord(name string) string {
+	safe := func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_@%+=:,./-", r)
+	}
+	if name != "" && strings.IndexFunc(name, func(r rune) bool { return !safe(r) }) < 0 {
+		return name
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+}
+
 // money is an exact amount with its currency.
 func money(amount decimal.Decimal, currency string) string {
 	return amount.String() + " " + currency

@@ -107,6 +107,21 @@ func TestParseMoney(t *testing.T) {
 	}
 }
 
+func TestShellWord(t *testing.T) {
+	for name, want := range map[string]string{
+		"output/spring-dance.yaml": "output/spring-dance.yaml",
+		"舞/Größe.yaml":             "舞/Größe.yaml",
+		"my batch.yaml":            "'my batch.yaml'",
+		"it's.yaml":                `'it'\''s.yaml'`,
+		"$(reboot)":                "'$(reboot)'",
+		"":                         "''",
+	} {
+		if got := shellWord(name); got != want {
+			t.Errorf("shellWord(%q) = %s, want %s", name, got, want)
+		}
+	}
+}
+
 // Why nobody works on a batch is told, also where nothing could be recorded.
 func TestPresence(t *testing.T) {
 	ran := pipeline.Report{Lane: pipeline.ReportLane{Endpoint: "http://127.0.0.1:1"}}

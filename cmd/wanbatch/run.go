@@ -135,6 +135,7 @@ func (p *program) carryOut(ctx context.Context, arg string, o runOptions, m *mon
 	stop := m.follow(plan.Manifest.Name, folder)
 	report, err := p.launch(ctx, plan, cfg, o.voice, o.events)
 	stop()
+	err = orWait(err, o.wait)
 	if m.report = report; report == nil {
 		return err
 	}
@@ -152,6 +153,14 @@ func (p *program) carryOut(ctx context.Context, arg string, o runOptions, m *mon
 		err = verdict(report)
 	}
 	return err
+}
+
+// orWait tells of --wait whoever met another run without it.
+func orWait(err error, waits bool) error {
+	if waits || !errors.Is(err, pipeline.ErrLocked) {
+		return err
+	}
+	return fmt.Errorf("%w (--wait waits for it)", err)
 }
 
 func (o *runOptions) check() error {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -26,9 +27,12 @@ func (p *printer) summary(r *pipeline.Report, folder string, problemsAlone bool)
 			p.labeled("reused", count(t.Reused.Jobs, "job")+" from other batches: "+t.Reused.Seconds.String()+" s, "+money(t.Reused.Saved, r.Currency)+" saved")
 		}
 		p.budget(r)
-		p.labeled("videos", filepath.Join(folder, "videos"))
-		p.labeled("report", filepath.Join(folder, "report.json"))
-		p.labeled("review", filepath.Join(folder, "report.html"))
+		for _, file := range [][2]string{{"videos", "videos"}, {"report", "report.json"}, {"review", "report.html"}} {
+			path := filepath.Join(folder, file[1])
+			if _, err := os.Stat(path); err == nil { // a batch that runs for the first time has no report yet
+				p.labeled(file[0], path)
+			}
+		}
 	}
 	p.problems(r)
 }
@@ -105,7 +109,7 @@ func reason(f *pipeline.Failure) string {
 
 // next tells how to go on after a run of the manifest arg.
 func (p *printer) next(r *pipeline.Report, runErr error, arg string) {
-	again := "wanbatch run " + arg
+	again := "wanbatch run " + shellWord(arg)
 	switch {
 	case errors.Is(runErr, pipeline.ErrBudget):
 		p.labeled("continue", again+" --max-cost "+r.Budget.NeedAll().String()+" pays for all that is left")
