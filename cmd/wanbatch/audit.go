@@ -73,4 +73,7 @@ func (p *program) printFindings(found *pipeline.Findings) {
 	}
 	p.out.line("proven: %s, %s of %d bytes, head %s",
 		count(int(found.Records), "record"), count(found.Artifacts, "video"), found.Bytes, found.Head)
+	if found.Elsewhere > 0 {
+		p.out.line("not looked into: %s in a bucket", count(found.Elsewhere, "video"))
+	}
 }

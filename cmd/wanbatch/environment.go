@@ -61,6 +61,16 @@ func keyFrom(file string) (pipeline.Key, error) {
 	return pipeline.Key(key), nil
 }
 
+// storeKeys are the credentials of buckets, from the variables that the tools of
+// their makers read; what is not set stays empty, and is missed when it is needed.
+func (p *program) storeKeys() map[string]pipeline.StoreKey {
+	key := func(name string) pipeline.Key { return pipeline.Key(strings.TrimSpace(p.getenv(name))) }
+	return map[string]pipeline.StoreKey{
+		"oss": {ID: key("OSS_ACCESS_KEY_ID"), Secret: key("OSS_ACCESS_KEY_SECRET"), Token: key("OSS_SESSION_TOKEN")},
+		"s3":  {ID: key("AWS_ACCESS_KEY_ID"), Secret: key("AWS_SECRET_ACCESS_KEY"), Token: key("AWS_SESSION_TOKEN")},
+	}
+}
+
 func exists(file string) bool {
 	_, err := os.Stat(file)
 	return err == nil

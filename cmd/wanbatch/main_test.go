@@ -23,6 +23,9 @@ type checked struct{ m *testing.M }
 
 func (c checked) Run() int {
 	code := c.m.Run()
+	if storeFolder != "" {
+		os.RemoveAll(storeFolder)
+	}
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -39,9 +42,11 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
+		Condition:           condition,
 		Setup:               setup,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":    checkExit,
+			"bucket":   startBucket,
 			"emulator": startEmulator,
 			"meter":    checkMeter,
 			"nowhere":  nowhere,

@@ -84,6 +84,10 @@ func (p *program) rehearse(ctx context.Context, arg string, o rehearseOptions) e
 		return err
 	}
 	m.Name += rehearsalSuffix
+	if m.Inputs.Store != "" || m.Output.Store != "" {
+		p.err.line("rehearsed without inputs.store and output.store: nothing is put into a bucket")
+		m.Inputs.Store, m.Output.Store, m.Output.StoreOnly = "", "", false
+	}
 	prices, err := pricesFrom(o.prices)
 	if err != nil {
 		return err

@@ -111,7 +111,7 @@ func (p *program) planUnder(ctx context.Context, arg string, o terms) (*pipeline
 		return nil, pipeline.Config{}, err
 	}
 	cfg := pipeline.Config{
-		Output: o.output, Endpoint: base, Proxy: http.ProxyFromEnvironment, MaxCost: limit, Limit: o.limit, Only: o.only,
+		Output: o.output, Endpoint: base, Proxy: http.ProxyFromEnvironment, StoreKeys: p.storeKeys(), MaxCost: limit, Limit: o.limit, Only: o.only,
 		RetryFailed: o.retryFailed, AcceptChanges: o.acceptChanges, Reuse: o.reuse, Version: currentVersion().Version,
 	}
 	bound, err := plan.Under(cfg)
