@@ -37,6 +37,12 @@ type replayed struct {
 
 func replay(r io.Reader, fn func(int, json.RawMessage) error) (replayed, error) {
 	var s replayed
+	err := s.read(r, fn)
+	return s, err
+}
+
+// read goes on with what follows the lines that s covers.
+func (s *replayed) read(r io.Reader, fn func(int, json.RawMessage) error) error {
 	var tail []byte
 	in := bufio.NewScanner(r)
 	in.Buffer(nil, MaxLine)
@@ -46,20 +52,20 @@ func replay(r io.Reader, fn func(int, json.RawMessage) error) (replayed, error) 
 			break // the end of the file, or of what could be read of it
 		}
 		if err := s.take(tail, fn); err != nil {
-			return s, err
+			return err
 		}
 		tail = nil
 	}
 	number := int(s.head.Records) + 1
 	switch err := in.Err(); {
 	case errors.Is(err, bufio.ErrTooLong):
-		return s, &CorruptError{number, fmt.Sprintf("it is longer than %d bytes", MaxLine)}
+		return &CorruptError{number, fmt.Sprintf("it is longer than %d bytes", MaxLine)}
 	case err != nil:
-		return s, fmt.Errorf("read journal line %d: %w", number, err)
+		return fmt.Errorf("read journal line %d: %w", number, err)
 	}
 	var err error
 	s.torn, err = s.head.judgeTail(tail)
-	return s, err
+	return err
 }
 
 // splitLine is a [bufio.SplitFunc] that keeps the newline: whether the last line
