@@ -3,6 +3,7 @@ package pipeline
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
@@ -16,20 +17,20 @@ import (
 )
 
 // fullDepth makes the crash tests exhaustive where they otherwise take samples.
-var fullDepth = flag.Bool("crash.full", false, "tear every write at every byte, and die twice at every pair of points")
+var fullDepth = flag.Bool("crash.full", false, "tear every write at every byte, and die a second time at every point of every recovery")
 
 // effort says how much of what is possible a crash test tries.
 type effort struct {
 	torn   int // ways to tear one write, besides almost whole
 	points int // one point in so many is tried
 	images int // states of the disk that are played to the end, per point; 0: all
-	twice  int // samples of two deaths, per scenario
+	twice  int // samples of two deaths, per scenario; 0: one of each pair of points
 }
 
 func howMuch() effort {
 	switch {
 	case *fullDepth:
-		return effort{torn: 1 << 20, points: 1, twice: 1 << 30}
+		return effort{torn: 1 << 10, points: 1} // every byte of a record, and as many of larger writes
 	case testing.Short() || raceEnabled:
 		return effort{torn: 1, points: 12, images: 1, twice: 1}
 	}
@@ -231,30 +232,41 @@ type recovery struct {
 	ticks int
 }
 
-// twice lets the machine die during recoveries, too: at every point of every one,
-// or at as many as the effort allows.
+// twice lets the machine die during recoveries, too: at every point of one recovery
+// from each point, or at as many as the effort allows.
 func (x *explorer) twice(recoveries []recovery) {
-	total := 0
-	for _, r := range recoveries {
-		total += r.ticks
-	}
-	if total <= x.effort.twice {
-		for _, r := range recoveries {
-			for _, second := range x.deaths([]death{r.death}, r.ticks) {
-				x.try([]death{r.death, second})
-			}
-		}
-		return
-	}
 	for range x.effort.twice {
 		r := recoveries[x.dice.IntN(len(recoveries))]
-		first := death{1 + x.dice.IntN(r.ticks), 0}
-		end := x.play(x.t, []death{r.death, first}, x.effort.torn, true)
-		x.points++
-		x.images += len(end.images)
-		first.image = x.dice.IntN(len(end.images))
-		if x.isNew(end, first.image) {
-			x.try([]death{r.death, first})
+		x.again(r, 1+x.dice.IntN(r.ticks))
+	}
+	if x.effort.twice > 0 {
+		return
+	}
+	of := map[int][]recovery{} // by the point of the first death
+	for _, r := range recoveries {
+		of[r.tick] = append(of[r.tick], r)
+	}
+	for _, tick := range slices.Sorted(maps.Keys(of)) {
+		r := of[tick][x.dice.IntN(len(of[tick]))]
+		for second := 1; second <= r.ticks; second++ {
+			x.again(r, second)
 		}
+	}
+}
+
+// again lets the machine die at a point of a recovery, and find one of the disks
+// that this may leave.
+func (x *explorer) again(r recovery, tick int) {
+	const few = 12 // the first images are the various ones: behind them stand torn writes, byte by byte
+	second := death{tick, 0}
+	end := x.play(x.t, []death{r.death, second}, x.effort.torn, true)
+	x.points++
+	x.images += len(end.images)
+	second.image = x.dice.IntN(len(end.images))
+	if x.dice.IntN(2) == 0 {
+		second.image = x.dice.IntN(min(few, len(end.images)))
+	}
+	if x.isNew(end, second.image) {
+		x.try([]death{r.death, second})
 	}
 }

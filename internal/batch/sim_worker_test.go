@@ -38,6 +38,7 @@ func (s *sim) mayStart(e Effect) error {
 	}
 	s.busy[key] = e.Op
 	s.calls[e.Op]++
+	s.call(e, s.now.Sub(epoch), s.b.lanes[0].pages)
 	if last := s.events[len(s.events)-1]; e.Op == OpCreate && (last.Kind != Intended || last.Job != e.Job || last.Attempt != e.Attempt) {
 		return fmt.Errorf("a create of %s without its durable intent", e.Job)
 	}

@@ -64,6 +64,7 @@ type sim struct {
 
 	oracle
 	diary
+	trace
 }
 
 // happening is something that the world does at a time. Answers die with the
