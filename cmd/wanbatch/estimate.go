@@ -229,7 +229,7 @@ func (p *printer) forecast(f *forecast, now time.Time) {
 		p.labeled("horizon", fmt.Sprintf("at most %d of %d tasks are kept at the provider at once: more could not finish within half of the %s that a task id lives; the others wait here",
 			e.Horizon.Fit, e.Horizon.AtOnce, plain(m.Limits.TaskLife)))
 	}
-	p.labeled("cap", capText(f.limit(), e))
+	p.labeled("cap", capText(f))
 	if in := f.rate.of(e.Money); in != nil {
 		p.labeled("in "+in.Currency, "about "+span(in.Money)+" at "+in.Rate+", the rate given; it is billed in "+e.Currency)
 	}
@@ -331,11 +331,24 @@ func runTimeText(r pipeline.RunTimes) string {
 	return text + fmt.Sprintf(", times %s as learned from %s of this batch", r.Pace, count(r.Tasks, "task"))
 }
 
-func capText(limit decimal.NullDecimal, e pipeline.Estimate) string {
+func capText(f *forecast) string {
+	limit, e := f.limit(), f.estimate
 	if !limit.Valid {
 		return "none; set budget.max_cost or give --max-cost"
 	}
-	return "never more than " + money(limit.Decimal, e.Currency) + " over the batch's whole life"
+	text := "never more than " + money(limit.Decimal, e.Currency) + " over the batch's whole life"
+	left := limit.Decimal
+	if f.ahead.report != nil {
+		left = left.Sub(f.ahead.report.Budget.Committed)
+		text += ", of which " + f.ahead.report.Budget.Committed.String() + " is billed or held"
+	}
+	switch {
+	case left.LessThan(e.Money.Low):
+		text += ": too little for all of this, so the run will stop before the end"
+	case left.LessThan(e.Money.High):
+		text += ": perhaps too little for all of this, so the run may stop before the end"
+	}
+	return text
 }
 
 func diskText(f *forecast) string {
