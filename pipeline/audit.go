@@ -22,7 +22,8 @@ type Findings struct {
 	// Problems is empty if the folder is proven. They stand in the order in which
 	// the proof goes: journal, money, report, videos.
 	Problems []Finding `json:"problems"`
-	// Notes are the normal traces of a crash: what the next run puts right.
+	// Notes are the normal traces of a crash, which the next run puts right, or of
+	// a run that goes on.
 	Notes []Finding `json:"notes"`
 }
 

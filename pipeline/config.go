@@ -72,7 +72,8 @@ type Config struct {
 
 	// Stop, when closed, drains the run: no new work, downloads under way are
 	// finished, then [Run] returns [ErrInterrupted]. Cancelling the context
-	// stops at once, which is as safe but leaves downloads to be resumed.
+	// stops at once, which is as safe: what has arrived is recorded, the answer
+	// to a create is waited for a fifth of a second, downloads are resumed later.
 	Stop <-chan struct{}
 	// OnEvent is called for every step, one call at a time.
 	// It must not block: the run waits for it.

@@ -11,10 +11,10 @@
 //	                        | Run                    the only function that spends
 //	                        v
 //	      +---------------------------------------------------------+
-//	      |  core: Next(now) -> one record + one effect              |
-//	      |   ^ Apply(event)       ^ Observe(answer)    |            |
-//	      |   | durable first      | never stored       v            |
-//	      |  journal            workers: create . look . fetch       |
+//	      |  core: Next(now) -> one record + one effect             |
+//	      |   ^ Apply(event)       ^ Observe(answer)    |           |
+//	      |   | durable first      | never stored       v           |
+//	      |  journal       workers: upload create look fetch        |
 //	      +---------------------------------------------------------+
 //	                        | fold
 //	                        v

@@ -54,7 +54,7 @@ type Progress struct {
 	// tasks have ended to tell; zero if unknown.
 	Left TimeRange `json:"left_seconds,omitzero"`
 	// Stop is why nothing more is created, empty while there is no reason:
-	// budget, account, key, setup, disk or interrupted.
+	// budget, account, key, setup, disk, deadline or interrupted.
 	Stop string `json:"stop,omitzero"`
 }
 

@@ -82,7 +82,7 @@ type Totals struct {
 type Savings struct {
 	Jobs    int             `json:"jobs"`
 	Seconds decimal.Decimal `json:"seconds"` // of their files
-	Saved   decimal.Decimal `json:"saved"`   // these at this batch's prices
+	Saved   decimal.Decimal `json:"saved"`   // what they would have cost here
 }
 
 // Sum is confirmed usage and what it is billed.
