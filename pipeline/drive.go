@@ -73,17 +73,19 @@ type driver struct {
 	cfg     Config
 	creates *rate.Limiter
 
-	toCreate, toLook, toFetch chan batch.Effect
-	answers                   chan batch.Observation
-	stop                      <-chan struct{}
-	tell                      *teller
+	toCreate, toLook, toFetch, toUpload chan batch.Effect
+	answers                             chan batch.Observation
+	uploading                           context.Context // ends when the caller wants to stop
+	stopUploads                         context.CancelFunc
+	stop                                <-chan struct{}
+	tell                                *teller
 }
 
 // drive runs the batch until nothing is left to do or something stops it.
 func drive(ctx context.Context, f *folder, w *workers, cfg Config, open batch.Event) error {
 	d := &driver{folder: f, clock: newClock(f.core, cfg.Speed), workers: w, cfg: cfg, stop: cfg.Stop}
 	d.tell = newTeller(f.core, cfg, open.Run.Cap, d.clock.now)
-	w.fetching = d.tell.fetching
+	w.fetching, d.tell.input = d.tell.fetching, w.inputName
 	w.trouble = func(op, job, message string) {
 		if ctx.Err() == nil { // what ends because the run does is no trouble
 			d.tell.trouble(op, job, message)
@@ -97,7 +99,8 @@ func drive(ctx context.Context, f *folder, w *workers, cfg Config, open batch.Ev
 	d.toCreate = make(chan batch.Effect, creates)
 	d.toLook = make(chan batch.Effect, looks)
 	d.toFetch = make(chan batch.Effect, cfg.Fetches)
-	d.answers = make(chan batch.Observation, creates+looks+cfg.Fetches)
+	d.toUpload = make(chan batch.Effect, batch.MaxUploads)
+	d.answers = make(chan batch.Observation, creates+looks+cfg.Fetches+batch.MaxUploads)
 
 	open.At = d.clock.now()
 	if err := f.record(open); err != nil {
@@ -108,9 +111,11 @@ func drive(ctx context.Context, f *folder, w *workers, cfg Config, open batch.Ev
 	return d.finish(ctx, err)
 }
 
-// runWorkers owns every goroutine of a run: the loop and three pools of workers.
+// runWorkers owns every goroutine of a run: the loop and four pools of workers.
 func (d *driver) runWorkers(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
+	d.uploading, d.stopUploads = context.WithCancel(ctx)
+	defer d.stopUploads()
 	pool := func(n int, effects <-chan batch.Effect, do func(context.Context, batch.Effect) batch.Observation) {
 		for range n {
 			group.Go(func() error {
@@ -124,10 +129,12 @@ func (d *driver) runWorkers(ctx context.Context) error {
 	pool(cap(d.toCreate), d.toCreate, d.create)
 	pool(cap(d.toLook), d.toLook, d.workers.look)
 	pool(cap(d.toFetch), d.toFetch, d.fetch)
+	pool(cap(d.toUpload), d.toUpload, d.upload)
 	group.Go(func() error {
 		defer close(d.toCreate)
 		defer close(d.toLook)
 		defer close(d.toFetch)
+		defer close(d.toUpload)
 		return d.loop(ctx)
 	})
 	return group.Wait()
@@ -143,6 +150,11 @@ func (d *driver) create(ctx context.Context, e batch.Effect) batch.Observation {
 
 func (d *driver) fetch(ctx context.Context, e batch.Effect) batch.Observation {
 	return d.workers.fetch(ctx, d.disk, e)
+}
+
+// upload ends at once when the caller wants to stop: nothing will be created for it.
+func (d *driver) upload(_ context.Context, e batch.Effect) batch.Observation {
+	return d.workers.upload(d.uploading, e)
 }
 
 // loop is the whole run: ask the core, make its record durable, start its
@@ -172,10 +184,15 @@ func (d *driver) loop(ctx context.Context) error {
 func (d *driver) heed() {
 	select {
 	case <-d.stop:
-		d.stop = nil
-		d.core.Observe(batch.Observation{Result: batch.Interrupt})
+		d.interrupt()
 	default:
 	}
+}
+
+func (d *driver) interrupt() {
+	d.stop = nil
+	d.stopUploads()
+	d.core.Observe(batch.Observation{Result: batch.Interrupt})
 }
 
 // take makes a step's record durable and only then starts its effect. A create
@@ -227,6 +244,8 @@ func (d *driver) start(ctx context.Context, e batch.Effect) {
 		to, do = d.toCreate, d.create
 	case batch.OpFetch:
 		to, do = d.toFetch, d.fetch
+	case batch.OpUpload:
+		to, do = d.toUpload, d.upload
 	}
 	if d.cfg.seams.inline {
 		d.core.Observe(do(ctx, e))
@@ -248,8 +267,7 @@ func (d *driver) wait(ctx context.Context, wake time.Time) {
 		d.core.Observe(o)
 	case <-timer:
 	case <-d.stop:
-		d.stop = nil
-		d.core.Observe(batch.Observation{Result: batch.Interrupt})
+		d.interrupt()
 	case <-ctx.Done():
 	}
 }

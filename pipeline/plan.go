@@ -53,7 +53,9 @@ type Job struct {
 	Hold      decimal.Decimal     // money reserved until the outcome is known; see the package's promise about the cap
 	File      string              // the video's path below videos/, with forward slashes
 
-	ReusedFrom string // the work of another batch that is taken instead, "" if none; see [Plan.Under]
+	ReusedFrom  string // the work of another batch that is taken instead, "" if none; see [Plan.Under]
+	ImageSHA256 string // of a local file's bytes, hex; "" for a URL. A run uploads local files
+	VideoSHA256 string // likewise
 }
 
 // Range is an amount between two bounds, both included; equal when it is known
@@ -255,7 +257,9 @@ func (p *Plan) job(pair *Pair) Job {
 		Hold:      pricing.Hold(unit, length),
 		File:      expand(m.Output.File, pair, mode),
 
-		ReusedFrom: p.reuse[key].origin,
+		ReusedFrom:  p.reuse[key].origin,
+		ImageSHA256: p.files.digest(pair.Image),
+		VideoSHA256: p.files.digest(pair.Video),
 	}
 }
 

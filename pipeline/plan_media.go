@@ -154,13 +154,21 @@ func (s *fileSet) identity(name string) string {
 	if isRemote(name) {
 		return "url:" + withoutSignature(name)
 	}
+	if sum := s.digest(name); sum != "" {
+		return "sha256:" + sum
+	}
+	return "" // a row that came into its file after the plan was made; going through the rows ends in an error
+}
+
+// digest returns the SHA-256 of a local file that was inspected, "" for a URL.
+func (s *fileSet) digest(name string) string {
 	place := s.manifest.resolve(name)
 	for _, video := range []bool{false, true} {
 		if f, known := s.byKey[mediumKey{place, video}]; known {
-			return "sha256:" + f.digest
+			return f.digest
 		}
 	}
-	return "" // a row that came into its file after the plan was made; going through the rows ends in an error
+	return ""
 }
 
 // report turns what was found into problems, each at the first use of its file,

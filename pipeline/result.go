@@ -104,11 +104,14 @@ const (
 	codeQuarantined = "InDoubt"
 )
 
+// spoiledHint is what to do about a local file that is not what was planned.
+const spoiledHint = "put the file back and run again, or run with --accept-changes to take it as it is now"
+
 // newFailure says why a job that is at rest has no artifact, nil for the others.
 func newFailure(job batch.Job, folder string) *Failure {
 	if job.Spoil != nil && job.State == batch.StateFailed {
 		return &Failure{Code: job.Spoil.Code, Message: job.Spoil.Message, Charged: charged(job),
-			Hint: "put the file back and run again, or run with --accept-changes to take it as it is now"}
+			Hint: spoiledHint}
 	}
 	if len(job.Attempts) == 0 {
 		return nil

@@ -167,7 +167,8 @@ func differences(core *batch.Batch, p *Plan, cfg Config, now time.Time) ([]batch
 		switch {
 		case !known || was.Removed && was.State == batch.StatePending:
 		case was.Plan.Key == plan.Key:
-			if samePlan(was.Plan, *plan) || was.State != batch.StatePending && !repriced(was, plan, cfg) {
+			spoiled := was.State == batch.StateFailed && was.Spoil != nil // its files are as planned again
+			if !spoiled && (samePlan(was.Plan, *plan) || was.State != batch.StatePending && !repriced(was, plan, cfg)) {
 				continue
 			}
 		case !cfg.AcceptChanges:
@@ -226,12 +227,13 @@ func repriced(was batch.Job, now *batch.Plan, cfg Config) bool {
 
 func samePlan(a, b batch.Plan) bool {
 	return a.Mode == b.Mode && a.Image == b.Image && a.Video == b.Video && a.File == b.File &&
-		maps.Equal(a.Labels, b.Labels) && a.UnitPrice.Equal(b.UnitPrice) && a.Hold.Equal(b.Hold)
+		a.ImageSHA256 == b.ImageSHA256 && a.VideoSHA256 == b.VideoSHA256 && maps.Equal(a.Labels, b.Labels) && a.UnitPrice.Equal(b.UnitPrice) && a.Hold.Equal(b.Hold)
 }
 
 func batchPlan(j Job) *batch.Plan {
 	return &batch.Plan{Key: j.Key, Mode: string(j.Mode), Image: j.ImageName, Video: j.VideoName, Labels: j.Labels,
-		File: j.File, Length: j.Length, UnitPrice: j.UnitPrice, Hold: j.Hold}
+		File: j.File, Length: j.Length, UnitPrice: j.UnitPrice, Hold: j.Hold,
+		ImageSHA256: j.ImageSHA256, VideoSHA256: j.VideoSHA256}
 }
 
 // choose tells the core which jobs this run may submit.

@@ -15,10 +15,11 @@ import (
 // come from the loop, which owns the core; troubles come from workers and carry
 // the progress of the newest record.
 type teller struct {
-	core *batch.Batch
-	cfg  Config
-	cap  decimal.NullDecimal
-	now  func() time.Time // core time
+	core  *batch.Batch
+	cfg   Config
+	cap   decimal.NullDecimal
+	now   func() time.Time        // core time
+	input func(sum string) string // what the manifest calls a local file
 
 	forecast forecast // of the loop
 
@@ -112,6 +113,12 @@ func (t *teller) recorded(r batch.Event) {
 	}
 	if r.Kind == batch.Reused {
 		e.Message = r.Origin
+	}
+	if r.Kind == batch.Spoiled {
+		e.Hint = spoiledHint
+	}
+	if r.Source != "" {
+		e.File = t.input(r.Source)
 	}
 	if r.Artifact != nil {
 		e.File, e.Bytes = cmp.Or(r.Artifact.Path, r.Artifact.Address), r.Artifact.Bytes

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -33,10 +31,13 @@ type workers struct {
 	client  *dashscope.Client
 	key     dashscope.Secret
 	fetcher *fetch.Fetcher
-	keeper  *keeper           // nil if videos only stay here
-	queries *rate.Limiter     // query, list and cancel together
-	inputs  map[string]input  // of the plan's jobs
-	files   map[string]string // where each job's artifact goes, also of jobs that left the manifest
+	keeper  *keeper      // nil if videos only stay here
+	guard   *fetch.Guard // carries uploads, to addresses that the provider chose
+	supplier
+	queries *rate.Limiter        // query, list and cancel together
+	inputs  map[string]input     // of the plan's jobs
+	sources map[string]localFile // the local files among them, by SHA-256
+	files   map[string]string    // where each job's artifact goes, also of jobs that left the manifest
 	trouble func(op, job, message string)
 	// fetching takes up a download; see teller.
 	fetching func(job string) (report func(done, total int64), end func())
@@ -51,7 +52,9 @@ func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*worke
 	if key.IsZero() {
 		return nil, fmt.Errorf("%w: there is no API key; set DASHSCOPE_API_KEY or the manifest's lane.api_key_env", ErrUsage)
 	}
-	client, err := dashscope.New(dashscope.Config{BaseURL: target.base, Key: key, Transport: cfg.Transport, Proxy: cfg.Proxy})
+	guard := fetch.NewGuard(fetch.GuardConfig{Trusted: target.origin, Proxy: cfg.Proxy, Transport: cfg.seams.results})
+	client, err := dashscope.New(dashscope.Config{BaseURL: target.base, Key: key, Transport: cfg.Transport, Proxy: cfg.Proxy,
+		Uploads: uploadWay{guard: guard, origin: target.origin, own: cfg.Transport}})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
@@ -60,12 +63,14 @@ func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*worke
 		return nil, err
 	}
 	w := &workers{
-		plan: p, client: client, key: key, keeper: keeper,
-		fetcher: fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy, Transport: cfg.seams.results}),
-		queries: rate.NewLimiter(rate.Limit(p.Manifest.Limits.QueryPerSecond*cfg.Speed), 1),
-		inputs:  make(map[string]input, p.Len()),
-		files:   make(map[string]string),
-		urls:    make(map[string]string),
+		plan: p, client: client, key: key, keeper: keeper, guard: guard,
+		supplier: &temporaryStore{client: client, model: p.Manifest.Model, speed: cfg.Speed},
+		fetcher:  fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy, Transport: cfg.seams.results}),
+		queries:  rate.NewLimiter(rate.Limit(p.Manifest.Limits.QueryPerSecond*cfg.Speed), 1),
+		inputs:   make(map[string]input, p.Len()),
+		sources:  make(map[string]localFile),
+		files:    make(map[string]string),
+		urls:     make(map[string]string),
 	}
 	for job := range core.Jobs() {
 		w.files[job.ID] = job.Plan.File
@@ -75,49 +80,52 @@ func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*worke
 			return nil, err
 		}
 		in := input{mode: job.Mode}
-		if in.image, err = inputURL(job.Image, target); err == nil {
-			in.video, err = inputURL(job.Video, target)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%w: job %s: %w", ErrUsage, job.ID, err)
-		}
+		in.image = w.place(job.Image, job.ImageName, job.ImageSHA256)
+		in.video = w.place(job.Video, job.VideoName, job.VideoSHA256)
 		w.inputs[job.ID] = in
 	}
 	return w, nil
+}
+
+// place returns the URL of an input; "" for a local file, which is noted to be
+// uploaded.
+func (w *workers) place(where, name, sum string) string {
+	if sum == "" {
+		return where
+	}
+	w.sources[sum] = localFile{path: where, name: name}
+	return ""
 }
 
 func (w *workers) close() {
 	w.client.Close()
 	w.fetcher.Close()
 	w.keeper.close()
+	w.guard.Close()
 }
 
 // input is all that a create needs to know of a job: a run holds one for each.
 type input struct {
 	mode         Mode
-	image, video string // URLs; they may be signed
-}
-
-// inputURL is where the provider fetches an input. A local file can be handed
-// over only to a provider on this machine, which is an emulator.
-func inputURL(source string, target endpoint) (string, error) {
-	if u, err := url.Parse(source); err == nil && (u.Scheme == "http" || u.Scheme == "https" || u.Scheme == "oss") {
-		return source, nil
-	}
-	if !target.loopback {
-		return "", fmt.Errorf("%s is a local file, and this version cannot upload files; give an http(s) or oss:// URL that the provider can fetch", source)
-	}
-	path, err := filepath.Abs(source)
-	if err != nil {
-		return "", err
-	}
-	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String(), nil
+	image, video string // URLs, which may be signed; "" for what is uploaded
 }
 
 // create sends the one POST of an attempt. Whatever leaves its outcome open is
 // Unknown: only the lists can tell then.
 func (w *workers) create(ctx context.Context, e batch.Effect) batch.Observation {
 	in := w.inputs[e.Job]
+	for _, up := range []struct {
+		address string
+		url     *string
+	}{{e.Image, &in.image}, {e.Video, &in.video}} {
+		if up.address == "" {
+			continue
+		}
+		var err error
+		if *up.url, err = w.url(up.address); err != nil { // nothing was sent
+			return batch.Observation{Effect: e, Result: batch.Rejected, Class: batch.ClassConfig, Message: err.Error()}
+		}
+	}
 	m := w.plan.Manifest
 	made, err := w.client.Create(ctx, dashscope.CreateRequest{
 		Model: m.Model, Mode: string(in.mode), ImageURL: in.image, VideoURL: in.video,

@@ -92,6 +92,12 @@ func describe(e pipeline.Event) (zerolog.Level, string) {
 		return zerolog.WarnLevel, "trouble: " + e.Message
 	case "over":
 		return zerolog.InfoLevel, "the trouble is over, after " + e.Message
+	case "uploaded":
+		return zerolog.InfoLevel, "input uploaded"
+	case "spoiled":
+		return zerolog.WarnLevel, "nothing sent, nothing to pay: " + e.Message
+	case "reused":
+		return zerolog.InfoLevel, "video of another batch used again, nothing to pay"
 	case "accepted":
 		return zerolog.InfoLevel, "task accepted"
 	case "refused":

@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"net"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -105,38 +103,6 @@ func (o outlook) otherPrices(now pipeline.PriceTable) string {
 // underWay reports whether a run could still move a job by itself.
 func underWay(state string) bool {
 	return !slices.Contains([]string{"done", "failed", "lost", "quarantined"}, state)
-}
-
-// uploads refuses local files for a provider that cannot read them, before
-// anybody is asked to spend money.
-func (o outlook) uploads(plan *pipeline.Plan, cfg pipeline.Config) error {
-	if u, err := url.Parse(cfg.Endpoint); err == nil && loopback(u.Hostname()) {
-		return nil
-	}
-	submit := make(map[string]bool, len(o.submit))
-	for _, id := range o.submit {
-		submit[id] = true
-	}
-	for job, err := range plan.Jobs() {
-		if err != nil {
-			return err
-		}
-		if !submit[job.ID] {
-			continue
-		}
-		for _, media := range []string{job.ImageName, job.VideoName} {
-			if !strings.Contains(media, "://") {
-				return usagef("job %s: %s is a local file, and this version cannot upload files; give a URL that the provider can fetch, or rehearse",
-					job.ID, media)
-			}
-		}
-	}
-	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // refusal is why a run would not start, nil if it would.

@@ -125,9 +125,6 @@ func (p *program) carryOut(ctx context.Context, arg string, o runOptions, m *mon
 		if cfg.Key, err = p.apiKey(plan.Manifest.Lane); err != nil {
 			return err
 		}
-		if err := ahead.uploads(plan, cfg); err != nil {
-			return err
-		}
 		if err := p.consent(plan, ahead, arg, o, cfg); err != nil {
 			return err
 		}
