@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -70,10 +71,7 @@ func (r *rig) plan(n int, exclusive string, edit ...func(*pipeline.Manifest)) *p
 	var b strings.Builder
 	fmt.Fprintf(&b, "version: 1\nname: test\nlane: {region: singapore, exclusive: %s}\npairs:\n", exclusive)
 	for i := range n {
-		image := filepath.Join(r.dir, fmt.Sprintf("c%03d.png", i))
-		if err := os.Link(filepath.Join(repo, media.image), image); err != nil && !os.IsExist(err) {
-			r.t.Fatal(err)
-		}
+		image := r.variant(filepath.Join(repo, media.image), i)
 		fmt.Fprintf(&b, "  - {id: job-%03d, image: %s, video: %s}\n", i, image, filepath.Join(repo, media.video))
 	}
 	m, err := pipeline.ReadManifest(strings.NewReader(b.String()), filepath.Join(r.dir, "test.yaml"))
@@ -88,6 +86,24 @@ func (r *rig) plan(n int, exclusive string, edit ...func(*pipeline.Manifest)) *p
 		r.t.Fatal(err)
 	}
 	return p
+}
+
+// variant writes a medium that differs from the given one in what no reader of
+// media minds, its end, and returns its path.
+func (r *rig) variant(of string, i int) string {
+	r.t.Helper()
+	bytes, err := os.ReadFile(of)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	name, ext := filepath.Base(filepath.Dir(of)), filepath.Ext(of)
+	path := filepath.Join(r.dir, "in", fmt.Sprintf("%s%03d%s", name, i, ext))
+	free := []byte{0, 0, 0, 12, 'f', 'r', 'e', 'e', 0, 0, 0, byte(i)}
+	err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, append(bytes, free...), 0o644))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return path
 }
 
 func (r *rig) config() pipeline.Config {

@@ -153,7 +153,7 @@ var catalogue = []FaultName{
 	{"upload-cut", "upload: the connection closes midway, nothing is stored", atUpload},
 	{"upload-500", "upload: stored, then 500", atUpload},
 	{"upload-lost", "upload: stored, then the connection closes without an answer", atUpload},
-	{"slow-upload", "upload: nothing is taken until the client gives up", atUpload},
+	{"slow-upload", "upload: no answer until the client gives up", atUpload},
 
 	{"date-skew", "any call: the Date header is 100 minutes behind", atCall},
 	{"drop-all", "any call: the connection closes without an answer", atCall},

@@ -54,7 +54,10 @@ func (c *call) upload() {
 	c.mu.Unlock()
 	switch {
 	case hits.has("slow-upload"):
-		c.hold()
+		if _, err := io.Copy(io.Discard, c.r.Body); err == nil { // only behind the body is a client seen to leave
+			c.hold()
+		}
+		panic(http.ErrAbortHandler)
 	case hits.has("upload-cut"):
 		_, _ = io.CopyN(io.Discard, c.r.Body, max(c.r.ContentLength/2, 1)) // half of it, or what comes
 		panic(http.ErrAbortHandler)
