@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -210,8 +209,10 @@ func (r *race) wantCapOnMeter(when string) {
 }
 
 func (r *race) length(video string) decimal.Decimal {
+	data, _ := r.disk.Bytes(journalName)
+	content := uploadsIn(data)[video]
 	for job, err := range r.plan.Jobs() {
-		if err == nil && path.Base(job.Video) == path.Base(video) {
+		if err == nil && job.VideoSHA256 == content {
 			return job.Length.Decimal
 		}
 	}

@@ -185,12 +185,25 @@ func (w *world) wantIntent(r *http.Request) {
 		w.t.Errorf("a create arrives while the durable journal has intents for %v", open)
 		return
 	}
-	if job, _ := core.Job(open[0]); path.Base(job.Plan.Image) != path.Base(order.Input.Image) {
+	if job, _ := core.Job(open[0]); job.Plan.ImageSHA256 != uploadsIn(data)[order.Input.Image] {
 		w.t.Errorf("a create of %s arrives, but the durable intent is for %s", order.Input.Image, open[0])
 	}
 	w.mu.Lock()
 	w.intents++
 	w.mu.Unlock()
+}
+
+// uploadsIn returns the contents that a journal says were uploaded, by address.
+func uploadsIn(data []byte) map[string]string {
+	uploads := make(map[string]string)
+	_, _, _ = journal.Replay(bytes.NewReader(data), func(_ int, payload json.RawMessage) error { // whoever asks has read it
+		e, err := journal.Decode(payload)
+		if e.Kind == batch.Uploaded {
+			uploads[e.Address] = e.Source
+		}
+		return err
+	})
+	return uploads
 }
 
 const worldEndpoint = "http://127.0.0.1:9"
@@ -274,10 +287,15 @@ func (w *world) resolve(p *Plan, verdict Verdict) error {
 	})
 }
 
-// worldPlan makes a plan of n pairs of real files, with links to them in dir.
+// worldPlan makes a plan of n pairs of real files; the images, in dir, differ in
+// their last byte.
 func worldPlan(t *testing.T, dir string, n int, exclusive string) *Plan {
 	t.Helper()
 	media, err := filepath.Abs("../manifests/media")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice, err := os.ReadFile(filepath.Join(media, "characters/alice.png"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +303,7 @@ func worldPlan(t *testing.T, dir string, n int, exclusive string) *Plan {
 	fmt.Fprintf(&b, "version: 1\nname: test\nlane: {region: singapore, exclusive: %s}\npairs:\n", exclusive)
 	for i := range n {
 		image := filepath.Join(dir, fmt.Sprintf("c%d.png", i))
-		if err := os.Link(filepath.Join(media, "characters/alice.png"), image); err != nil && !os.IsExist(err) {
+		if err := os.WriteFile(image, append(alice, byte(i)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		fmt.Fprintf(&b, "  - {id: job-%d, image: %s, video: %s}\n", i, image, filepath.Join(media, "dances/jump.mov"))

@@ -83,7 +83,9 @@ func TestSpellingsOfAnEndpoint(t *testing.T) {
 	at := func(endpoint string) func(*pipeline.Config) {
 		return func(c *pipeline.Config) { c.Endpoint, c.Transport = endpoint, detour(r.server.URL) }
 	}
-	plan := r.plan(1, "true")
+	plan := r.plan(1, "true", func(m *pipeline.Manifest) { // URLs: nothing is uploaded to a host that is not there
+		m.Pairs[0].Image, m.Pairs[0].Video = "https://media.example.com/a.png", "https://media.example.com/b.mp4"
+	})
 	r.doubtful(plan, at("https://Localhost"))
 	for _, same := range []string{"https://localhost:443/api/v1", "https://LOCALHOST"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
