@@ -96,8 +96,6 @@ func describe(e pipeline.Event) (zerolog.Level, string) {
 		return zerolog.InfoLevel, "input uploaded"
 	case "spoiled":
 		return zerolog.WarnLevel, "nothing sent, nothing to pay: " + e.Message
-	case "reused":
-		return zerolog.InfoLevel, "video of another batch used again, nothing to pay"
 	case "accepted":
 		return zerolog.InfoLevel, "task accepted"
 	case "refused":
