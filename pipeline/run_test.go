@@ -304,7 +304,7 @@ func TestLeavingKeepsAnswers(t *testing.T) {
 		"arrived": func(to http.RoundTripper, cancel func()) http.RoundTripper {
 			return network(func(r *http.Request) (*http.Response, error) {
 				resp, err := to.RoundTrip(r)
-				if err != nil || !creates(r) {
+				if err != nil || !isCreate(r) {
 					return resp, err
 				}
 				body, err := io.ReadAll(resp.Body)
@@ -315,7 +315,7 @@ func TestLeavingKeepsAnswers(t *testing.T) {
 		},
 		"on its way": func(to http.RoundTripper, cancel func()) http.RoundTripper {
 			return network(func(r *http.Request) (*http.Response, error) {
-				if creates(r) {
+				if isCreate(r) {
 					cancel()
 				}
 				return to.RoundTrip(r)
@@ -338,9 +338,6 @@ func TestLeavingKeepsAnswers(t *testing.T) {
 		})
 	}
 }
-
-// creates reports whether a call is a create, not an upload.
-func creates(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/video-synthesis") }
 
 // An answer that does not come holds nobody up.
 func TestLeavingWaitsForNobody(t *testing.T) {
