@@ -82,11 +82,15 @@ const mostOrigins = 50
 // plainHost is a host as a policy can name it; nothing else may get into one.
 var plainHost = regexp.MustCompile(`^[a-z0-9.-]+(:[0-9]+)?$`)
 
-// mediaOrigins are the places that inputs come from by http(s), in order.
+// mediaOrigins are the places that inputs and stored videos have by http(s), in order.
 func mediaOrigins(r *Report) []string {
 	found := map[string]bool{}
 	for _, j := range r.Jobs {
-		for _, name := range []string{j.Image, j.Video} {
+		names := []string{j.Image, j.Video}
+		if j.File != nil && j.File.URL != nil {
+			names = append(names, *j.File.URL)
+		}
+		for _, name := range names {
 			u, err := url.Parse(name)
 			if err != nil || u.Scheme != "http" && u.Scheme != "https" {
 				continue
