@@ -28,12 +28,12 @@ import (
 type cronDay struct {
 	t        *testing.T
 	provider *emulator.Server
-	disk     *disktest.Disk
 	output   string
 	began    time.Time
 	plans    [24]*Plan
 
-	mu   sync.Mutex // guards ends
+	mu   sync.Mutex // guards disk and ends
+	disk *disktest.Disk
 	ends [24]cronEnd
 }
 
@@ -97,16 +97,18 @@ func (d *cronDay) start(hour int) {
 		Output: d.output, Key: "sk-world", Endpoint: worldEndpoint, Transport: p, Wait: hour == cronLongB+1,
 		seams: seams{results: p, disk: func(*os.Root) disk.Disk { return p.disk() }},
 	})
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if p.dead.Load() {
 		d.disk = d.disk.Kill()
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.ends[hour] = cronEnd{report, err, time.Since(d.began)}
 }
 
 // disk is the machine's, until the process dies.
 func (p *cronRun) disk() disk.Disk {
+	p.day.mu.Lock()
+	defer p.day.mu.Unlock()
 	if p.hour == cronCrash {
 		p.day.disk.Before = func(disktest.Op) error {
 			if p.dead.Load() {
