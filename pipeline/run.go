@@ -296,7 +296,7 @@ func opened(p *Plan, cfg Config, target endpoint, key dashscope.Secret) batch.Ev
 
 func batchSettings(p *Plan, cfg Config) batch.Settings {
 	return batch.Settings{Cap: cfg.cap(p), Tries: p.Manifest.Limits.Tries, Fetches: cfg.Fetches, Backlog: 2 * cfg.Fetches,
-		Deadline: cfg.Deadline.UTC()}
+		Deadline: cfg.Deadline.UTC(), Store: p.Manifest.inputBucket()}
 }
 
 // laneSettings names the lane by its region: today a batch has one.

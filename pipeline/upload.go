@@ -17,6 +17,7 @@ import (
 
 	"github.com/wanbatch/wanbatch/internal/batch"
 	"github.com/wanbatch/wanbatch/internal/dashscope"
+	"github.com/wanbatch/wanbatch/internal/store"
 )
 
 // This file brings local inputs to where the provider can fetch them. The core
@@ -29,16 +30,29 @@ type localFile struct {
 	name string // as the manifest writes it
 }
 
-// supplier is a place from which the provider can fetch inputs.
+// supplier is a place from which the provider can fetch inputs: its own temporary
+// store, or a bucket of one's own.
 type supplier interface {
 	// name is how the journal calls the place; "" is the provider's own store.
 	name() string
-	// put brings size bytes of r there and returns their address and how long they
-	// stay, counted from the call; zero for ever. sum is what r is expected to hold;
-	// kind is its content type.
-	put(ctx context.Context, sum, path, kind string, size int64, r io.Reader) (address string, life time.Duration, err error)
+	// put brings a file there, which must hold what sum says, and returns its
+	// address and how long it stays, counted from the call; zero for ever.
+	put(ctx context.Context, sum string, f *os.File, size int64) (address string, life time.Duration, err error)
 	// url is what a create sends for an address. It touches no network.
-	url(address string) (string, error)
+	url(ctx context.Context, address string) (string, error)
+	close()
+}
+
+// newSupplier opens what the manifest chose.
+func newSupplier(m *Manifest, client *dashscope.Client, cfg Config) (supplier, error) {
+	bucket, err := openStore("inputs.store", m.Inputs.Store, cfg)
+	switch {
+	case err != nil:
+		return nil, err
+	case bucket != nil:
+		return &inputBucket{bucket, m.Limits.TaskLife + signMargin}, nil
+	}
+	return &temporaryStore{client: client, model: m.Model, speed: cfg.Speed}, nil
 }
 
 // Codes of uploads that cannot be made: they are ours, not the provider's.
@@ -59,10 +73,13 @@ func (w *workers) upload(ctx context.Context, e batch.Effect) batch.Observation 
 	src := w.sources[e.Source]
 	address, life, err := w.send(ctx, e.Source, src)
 	if err == nil {
-		return batch.Observation{Effect: e, Result: batch.Sent, Store: w.supplier.name(), Address: address, Life: life}
+		return batch.Observation{Effect: e, Result: batch.Sent, Store: w.name(), Address: address, Life: life}
 	}
 	o := failure(err)
 	o.Effect, o.Result = e, batch.Failed
+	if errors.Is(err, store.ErrSetup) {
+		o.Class, o.Code, o.Message = batch.ClassConfig, codeStoreRefuses, "inputs.store: "+err.Error()
+	}
 	if changed := (*changedError)(nil); errors.As(err, &changed) {
 		o.Result, o.Code, o.Message = batch.Changed, changed.code, changed.message
 	}
@@ -76,30 +93,36 @@ func (w *workers) upload(ctx context.Context, e batch.Effect) batch.Observation 
 func (w *workers) inputName(sum string) string { return w.sources[sum].name }
 
 func (w *workers) send(ctx context.Context, sum string, src localFile) (address string, life time.Duration, err error) {
+	unreadable := func(err error) error {
+		return &changedError{codeInputMissing, fmt.Sprintf("%s can't be read any more: %v", src.name, reason(err))}
+	}
 	info, err := os.Stat(src.path)
 	if err == nil && !info.Mode().IsRegular() {
 		err = errors.New("not a regular file") // and opening a FIFO would wait for a writer
 	}
 	if err != nil {
-		return "", 0, &changedError{codeInputMissing, fmt.Sprintf("%s can't be read any more: %v", src.name, reason(err))}
+		return "", 0, unreadable(err)
 	}
 	f, err := os.Open(src.path)
 	if err != nil {
-		return "", 0, &changedError{codeInputMissing, fmt.Sprintf("%s can't be read any more: %v", src.name, reason(err))}
+		return "", 0, unreadable(err)
 	}
 	defer f.Close() // read only: nothing can be lost
-	seen := &witness{r: f, hash: sha256.New()}
-	address, life, err = w.supplier.put(ctx, sum, src.path, contentType(src.path), info.Size(), seen)
+	address, life, err = w.supplier.put(ctx, sum, f, info.Size())
 	switch {
-	case seen.err != nil:
-		return "", 0, &changedError{codeInputMissing, fmt.Sprintf("%s can't be read any more: %v", src.name, reason(seen.err))}
-	case seen.bytes == info.Size() && seen.sum() != sum:
-		return "", 0, &changedError{codeInputChanged, src.name + " was changed after it was planned; nothing was sent for this job"}
-	case err == nil && seen.bytes != info.Size():
-		err = errors.New("the store did not take the whole file")
+	case errors.Is(err, errOtherBytes):
+		err = &changedError{codeInputChanged, src.name + " was changed after it was planned; nothing was sent for this job"}
+	case errors.Is(err, errLocalRead):
+		err = unreadable(err)
 	}
 	return address, life, err
 }
+
+// What is wrong with a local file, whichever store it was meant for.
+var (
+	errOtherBytes = errors.New("the file is not what was planned")
+	errLocalRead  = errors.New("the file can't be read")
+)
 
 // witness passes a file on and remembers what it held.
 type witness struct {
@@ -171,17 +194,26 @@ type temporaryStore struct {
 }
 
 func (s *temporaryStore) name() string { return "" }
+func (s *temporaryStore) close()       {}
 
-func (s *temporaryStore) put(ctx context.Context, _, path, kind string, size int64, r io.Reader) (string, time.Duration, error) {
+func (s *temporaryStore) put(ctx context.Context, sum string, f *os.File, size int64) (string, time.Duration, error) {
 	policy, err := s.permit(ctx)
 	if err != nil {
 		return "", 0, err
 	}
-	address, err := s.client.Upload(ctx, policy, dashscope.ObjectName(path), kind, size, r)
-	if errors.Is(err, dashscope.ErrPolicy) {
+	seen := &witness{r: f, hash: sha256.New()}
+	address, err := s.client.Upload(ctx, policy, dashscope.ObjectName(f.Name()), contentType(f.Name()), size, seen)
+	switch {
+	case seen.err != nil:
+		return "", 0, fmt.Errorf("%w: %w", errLocalRead, seen.err)
+	case seen.bytes == size && seen.sum() != sum:
+		return "", 0, errOtherBytes // and nobody will ever use it
+	case errors.Is(err, dashscope.ErrPolicy):
 		s.mu.Lock()
 		s.until = time.Time{}
 		s.mu.Unlock()
+	case err == nil && seen.bytes != size:
+		err = errors.New("the store did not take the whole file")
 	}
 	return address, dashscope.UploadLife, err
 }
@@ -203,4 +235,41 @@ func (s *temporaryStore) permit(ctx context.Context) (dashscope.Policy, error) {
 	return policy, nil
 }
 
-func (s *temporaryStore) url(address string) (string, error) { return address, nil }
+func (s *temporaryStore) url(_ context.Context, address string) (string, error) { return address, nil }
+
+// inputBucket names the bucket that local inputs go to, "" if that is the provider's
+// own store.
+func (m *Manifest) inputBucket() string {
+	l, err := store.Parse(m.Inputs.Store)
+	if err != nil {
+		return "" // there is none: the manifest was checked
+	}
+	return l.String()
+}
+
+// signMargin is how much longer a signed URL lives than a task may wait.
+const signMargin = time.Hour
+
+// inputBucket is a bucket of one's own. A content lies there under its own name for
+// as long as the bucket keeps it; a create gets a signed URL that outlives its task.
+type inputBucket struct {
+	*store.Store
+	life time.Duration
+}
+
+func (b *inputBucket) name() string { return b.Location().String() }
+func (b *inputBucket) close()       { b.Close() }
+
+func (b *inputBucket) put(ctx context.Context, sum string, f *os.File, size int64) (string, time.Duration, error) {
+	key := store.InputKey(sum, f.Name())
+	_, err := b.Put(ctx, key, store.File{Body: f, Bytes: size, SHA256: sum, ContentType: contentType(f.Name())})
+	if errors.Is(err, store.ErrSource) {
+		err = errOtherBytes
+	}
+	return key, 0, err
+}
+
+func (b *inputBucket) url(ctx context.Context, key string) (string, error) {
+	address, _, err := b.Sign(ctx, key, b.life)
+	return address, err
+}

@@ -62,9 +62,13 @@ func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*worke
 	if err != nil {
 		return nil, err
 	}
+	supplier, err := newSupplier(&p.Manifest, client, cfg)
+	if err != nil {
+		return nil, err
+	}
 	w := &workers{
 		plan: p, client: client, key: key, keeper: keeper, guard: guard,
-		supplier: &temporaryStore{client: client, model: p.Manifest.Model, speed: cfg.Speed},
+		supplier: supplier,
 		fetcher:  fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy, Transport: cfg.seams.results}),
 		queries:  rate.NewLimiter(rate.Limit(p.Manifest.Limits.QueryPerSecond*cfg.Speed), 1),
 		inputs:   make(map[string]input, p.Len()),
@@ -102,6 +106,7 @@ func (w *workers) close() {
 	w.fetcher.Close()
 	w.keeper.close()
 	w.guard.Close()
+	w.supplier.close()
 }
 
 // input is all that a create needs to know of a job: a run holds one for each.
@@ -122,7 +127,7 @@ func (w *workers) create(ctx context.Context, e batch.Effect) batch.Observation 
 			continue
 		}
 		var err error
-		if *up.url, err = w.url(up.address); err != nil { // nothing was sent
+		if *up.url, err = w.url(ctx, up.address); err != nil { // nothing was sent
 			return batch.Observation{Effect: e, Result: batch.Rejected, Class: batch.ClassConfig, Message: err.Error()}
 		}
 	}
