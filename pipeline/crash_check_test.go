@@ -93,10 +93,16 @@ func (w *world) wantArtifacts(where string, r *Report, files map[string][]byte) 
 	}
 }
 
-// wantKept checks that what the report says lies in the bucket lies there, whole.
+// wantKept checks that what the report says lies in the bucket lies there, whole, and
+// that nothing was sent there twice.
 func (w *world) wantKept(where string, r *Report) {
 	if r == nil {
 		return
+	}
+	for name, n := range w.bucket.puts {
+		if n > 1 {
+			w.t.Errorf("%s: %s was put into the bucket %d times", where, name, n)
+		}
 	}
 	for _, job := range r.Jobs {
 		if job.File == nil || job.File.URL == nil {

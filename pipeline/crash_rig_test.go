@@ -185,12 +185,22 @@ func (w *world) wantIntent(r *http.Request) {
 		w.t.Errorf("a create arrives while the durable journal has intents for %v", open)
 		return
 	}
-	if job, _ := core.Job(open[0]); job.Plan.ImageSHA256 != uploadsIn(data)[order.Input.Image] {
+	if job, _ := core.Job(open[0]); job.Plan.ImageSHA256 != uploadsIn(data)[addressOf(order.Input.Image)] {
 		w.t.Errorf("a create of %s arrives, but the durable intent is for %s", order.Input.Image, open[0])
 	}
 	w.mu.Lock()
 	w.intents++
 	w.mu.Unlock()
+}
+
+// addressOf is what the journal calls an input: of one in the bucket its key, not the
+// signed URL.
+func addressOf(url string) string {
+	if rest, ok := strings.CutPrefix(url, bucketEndpoint); ok {
+		key, _, _ := strings.Cut(rest, "?")
+		return path.Base(key)
+	}
+	return url
 }
 
 // uploadsIn returns the contents that a journal says were uploaded, by address.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"errors"
+	"net/http"
 	"testing"
 	"time"
 
@@ -79,6 +80,9 @@ func scenarios() []scenario {
 		}},
 		{name: "kept in a bucket too", edit: intoBucket(false)},
 		{name: "kept in a bucket alone", edit: intoBucket(true)},
+		{name: "inputs from a bucket", edit: func(p *Plan, opt *emulator.Options) {
+			p.Manifest.Inputs.Store = "s3://bucket/inputs?endpoint=" + bucketEndpoint
+		}},
 		{name: "the bucket is down until the result has died", edit: func(p *Plan, opt *emulator.Options) {
 			intoBucket(true)(p, opt)
 			opt.URLLife = 10 * time.Minute
@@ -104,7 +108,9 @@ func (s scenario) newWorld(t *testing.T, p *Plan) *world {
 	if s.edit != nil {
 		s.edit(p, &opt)
 	}
-	w := &world{t: t, disk: disktest.New(), provider: emulator.New(opt), bucket: newBucket()}
+	b := newBucket()
+	opt.Inputs = &http.Client{Transport: b}
+	w := &world{t: t, disk: disktest.New(), provider: emulator.New(opt), bucket: b}
 	if s.start != nil {
 		s.start(w)
 	}

@@ -113,17 +113,16 @@ func (k *keeper) put(ctx context.Context, on disk.Disk, a batch.Artifact) (*batc
 // fetch.
 func (k *keeper) keep(ctx context.Context, on disk.Disk, name string, n note, o batch.Observation) batch.Observation {
 	there, err := k.put(ctx, on, batch.Artifact{Path: name, Bytes: n.Bytes, SHA256: n.SHA256, CRC64: n.CRC64, Duration: n.Duration})
-	switch {
-	case err == nil:
+	if err == nil {
 		o.Result, o.Artifact = batch.Fetched, there
 		return o
-	case errors.Is(err, store.ErrSetup):
-		o.Class, o.Code = batch.ClassConfig, codeStoreRefuses
-	case errors.Is(err, store.ErrSource), errors.Is(err, fs.ErrNotExist):
+	}
+	if errors.Is(err, store.ErrSource) || errors.Is(err, fs.ErrNotExist) {
 		_ = on.Remove(name + noteSuffix) // then it is downloaded again
 	}
-	o.Message = err.Error()
-	return o
+	failed := failure(err)
+	failed.Effect, failed.Result = o.Effect, batch.Failed
+	return failed
 }
 
 // readNote returns the note of a video, if it is about this task and the video is

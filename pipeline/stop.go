@@ -9,6 +9,7 @@ import (
 
 	"github.com/wanbatch/wanbatch/internal/batch"
 	"github.com/wanbatch/wanbatch/internal/dashscope"
+	"github.com/wanbatch/wanbatch/internal/store"
 )
 
 // stopError is why a run ended before all its jobs were at rest, nil if it did not.
@@ -50,6 +51,9 @@ func orNone(code string) string {
 
 // failure is what an observation needs of a failed call.
 func failure(err error) batch.Observation {
+	if errors.Is(err, store.ErrSetup) {
+		return batch.Observation{Class: batch.ClassConfig, Code: codeStoreRefuses, Message: err.Error()}
+	}
 	var call *dashscope.Error
 	if !errors.As(err, &call) {
 		return batch.Observation{Class: batch.ClassRetry, Message: err.Error()}

@@ -43,12 +43,16 @@ type supplier interface {
 	close()
 }
 
-// newSupplier opens what the manifest chose.
-func newSupplier(m *Manifest, client *dashscope.Client, cfg Config) (supplier, error) {
+// newSupplier opens what the manifest chose. A bucket that only this machine can
+// reach serves only a provider on this machine.
+func newSupplier(m *Manifest, client *dashscope.Client, cfg Config, target endpoint) (supplier, error) {
 	bucket, err := openStore("inputs.store", m.Inputs.Store, cfg)
 	switch {
 	case err != nil:
 		return nil, err
+	case bucket != nil && bucket.Location().Loopback() && !target.loopback:
+		bucket.Close()
+		return nil, fmt.Errorf("%w: inputs.store is on this machine (%s), where the provider cannot fetch from it", ErrUsage, bucket.Location().Endpoint)
 	case bucket != nil:
 		return &inputBucket{bucket, m.Limits.TaskLife + signMargin}, nil
 	}

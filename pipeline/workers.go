@@ -62,7 +62,7 @@ func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*worke
 	if err != nil {
 		return nil, err
 	}
-	supplier, err := newSupplier(&p.Manifest, client, cfg)
+	supplier, err := newSupplier(&p.Manifest, client, cfg, target)
 	if err != nil {
 		return nil, err
 	}
