@@ -91,6 +91,7 @@ func (s *Store) clean(err error) string {
 	}
 	text = s.scrub(text)
 	text = urlSecrets.ReplaceAllString(text, "$1$3")
+	text = signature.ReplaceAllString(text, "$1***")
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
@@ -108,6 +109,9 @@ func (s *Store) clean(err error) string {
 	}
 	return text
 }
+
+// signature finds what a store repeats of a signed request.
+var signature = regexp.MustCompile(`(?i)((?:signature|credential|accesskeyid|security-?token)=)[^\s,&"'<>]+`)
 
 // urlSecrets finds a URL's scheme, user, host with path, and query.
 var urlSecrets = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)([^\s"'<>/?#@]*@)?([^\s"'<>?#]*)([?#][^\s"'<>]*)?`)
