@@ -112,7 +112,7 @@ func (w *workers) send(ctx context.Context, sum string, src localFile) (address 
 		return "", 0, unreadable(err)
 	}
 	defer f.Close() // read only: nothing can be lost
-	address, life, err = w.supplier.put(ctx, sum, f, info.Size())
+	address, life, err = w.put(ctx, sum, f, info.Size())
 	switch {
 	case errors.Is(err, errOtherBytes):
 		err = &changedError{codeInputChanged, src.name + " was changed after it was planned; nothing was sent for this job"}
