@@ -5,6 +5,7 @@
 SEEDS := 20000
 FROM := 0
 KILLS := 300
+KILLS_PER := 3
 
 LINT_VERSION := v2.15.0
 LINT := .bin/golangci-lint-$(LINT_VERSION)
@@ -40,7 +41,7 @@ $(LINT):
 check: lint race kill ## what CI runs besides test and demo
 
 kill: ## kill the real program KILLS times (300) and compare with a provider that survives
-	go test ./cmd/wanbatch -run 'TestKill$$' -v -count=1 -timeout 12h -parallel 6 -kills $(KILLS)
+	go test ./cmd/wanbatch -run 'TestKill$$' -v -count=1 -timeout 12h -parallel 6 -kills $(KILLS) -kills.per $(KILLS_PER)
 
 simulate: ## simulate SEEDS batches (20000) from seed FROM: make simulate SEEDS=100000 FROM=2000
 	go test ./internal/batch -run 'TestSimulate$$' -v -count=1 -timeout 24h -seeds $(SEEDS) -from $(FROM)

@@ -23,7 +23,10 @@ import (
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
-var kills = flag.Int("kills", 30, "cycles of TestKill")
+var (
+	kills    = flag.Int("kills", 30, "batches of TestKill")
+	killsPer = flag.Int("kills.per", 3, "runs of one batch that TestKill kills at most")
+)
 
 const killKey = "sk-kill-canary-51c2"
 
@@ -79,7 +82,7 @@ func (r *killRig) manifest(name string, n int, exclusive bool) string {
 	b.WriteString("limits: {create_per_second: 5, query_per_second: 15, poll_min: 50ms, poll_max: 200ms, settle: 300ms, burst_wait: 1s, tries: 10}\npairs:\n")
 	for i := range n {
 		image := filepath.Join(r.dir, fmt.Sprintf("%s-%d.png", name, i))
-		r.link(filepath.Join(r.media, "characters", "alice.png"), image)
+		r.vary(filepath.Join(r.media, "characters", "alice.png"), image)
 		fmt.Fprintf(&b, "  - {id: job-%d, image: %s, video: %s}\n", i, image, filepath.Join(r.media, "dances", "jump.mov"))
 	}
 	path := filepath.Join(r.dir, name+".yaml")
@@ -89,11 +92,13 @@ func (r *killRig) manifest(name string, n int, exclusive bool) string {
 	return path
 }
 
-func (r *killRig) link(from, to string) {
+// vary copies a file and puts its new name behind its end, where no reader of
+// media looks: its content is like no other.
+func (r *killRig) vary(from, to string) {
 	r.t.Helper()
 	data, err := os.ReadFile(from)
 	if err == nil {
-		err = os.WriteFile(to, data, 0o600)
+		err = os.WriteFile(to, append(data, filepath.Base(to)...), 0o600)
 	}
 	if err != nil {
 		r.t.Fatal(err)
@@ -118,25 +123,48 @@ func (r *killRig) finish(manifest string) (code int, output string) {
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// journalKinds lists the types of the records of a batch; the incomplete last
-// line that a killed run may leave counts for nothing.
-func (r *killRig) journalKinds(name string) []string {
+// killRecord is what the test needs to know of a journal's line.
+type killRecord struct {
+	Type    string `json:"type"`
+	Address string `json:"address"` // of what was uploaded
+	Source  string `json:"source"`
+}
+
+// records reads the journal of a batch; the incomplete last line that a killed run
+// may leave counts for nothing.
+func (r *killRig) records(name string) (records []killRecord) {
 	text, err := os.ReadFile(filepath.Join(r.dir, "out", name, "journal.jsonl"))
 	if err != nil {
 		return nil
 	}
-	var kinds []string
 	for line := range bytes.Lines(text) {
 		var rec struct {
-			Data struct {
-				Type string `json:"type"`
-			} `json:"data"`
+			Data killRecord `json:"data"`
 		}
 		if bytes.HasSuffix(line, []byte("\n")) && json.Unmarshal(line, &rec) == nil && rec.Data.Type != "" {
-			kinds = append(kinds, rec.Data.Type)
+			records = append(records, rec.Data)
 		}
 	}
+	return records
+}
+
+// journalKinds lists the types of the records of a batch.
+func (r *killRig) journalKinds(name string) (kinds []string) {
+	for _, rec := range r.records(name) {
+		kinds = append(kinds, rec.Type)
+	}
 	return kinds
+}
+
+// contents maps what was uploaded for a batch, by address, to its content.
+func (r *killRig) contents(name string) map[string]string {
+	contents := make(map[string]string)
+	for _, rec := range r.records(name) {
+		if rec.Type == "uploaded" {
+			contents[rec.Address] = rec.Source
+		}
+	}
+	return contents
 }
 
 // kill starts a run and kills it as soon as its journal says so, or a little
@@ -181,6 +209,16 @@ func (m *moments) count(kind string) {
 	m.killed[kind]++
 }
 
+// all is how many runs were killed; "" are those that finished first.
+func (m *moments) all() (n int) {
+	for kind, killed := range m.killed {
+		if kind != "" {
+			n += killed
+		}
+	}
+	return n
+}
+
 // rarest is the kind, of those asked for, after which the fewest runs were killed.
 func (m *moments) rarest(kinds []string) string {
 	m.mu.Lock()
@@ -200,7 +238,9 @@ type killMeter struct {
 	OverLimit     map[string]int `json:"over_limit"`
 	NeverFetched  int            `json:"never_fetched"`
 	Idempotency   int            `json:"idempotency_headers"`
-	Tasks         []struct {
+
+	MaxLivePerPair int `json:"max_live_per_pair"`
+	Tasks          []struct {
 		Image  string `json:"image_url"`
 		Status string `json:"status"`
 	} `json:"tasks"`
@@ -231,17 +271,20 @@ func (r *killRig) check(name string, jobs, code int, exclusive bool, output stri
 	if code != 0 && (exclusive || code != 4) || code == 0 && done != jobs {
 		r.t.Errorf("%s: exit %d with %d of %d stored\n%s", name, code, done, jobs, output)
 	}
-	live := make(map[string]int)
+	live, images := make(map[string]int), r.contents(name)
 	m := r.meter()
 	for _, task := range m.Tasks {
-		if strings.Contains(task.Image, "/"+name+"-") && task.Status != "FAILED" && task.Status != "CANCELED" {
-			live[task.Image]++
+		if image, ours := images[task.Image]; ours && task.Status != "FAILED" && task.Status != "CANCELED" {
+			live[image]++
 		}
 	}
 	for image, n := range live {
 		if n > 1 {
 			r.t.Errorf("%s: %d live tasks for %s", name, n, image)
 		}
+	}
+	if m.MaxLivePerPair > 1 {
+		r.t.Errorf("%s: a pair of some batch has %d live tasks", name, m.MaxLivePerPair)
 	}
 	if exclusive && len(live) != jobs {
 		r.t.Errorf("%s: %d pairs have a task, want %d", name, len(live), jobs)
@@ -266,7 +309,7 @@ func (r *killRig) cycles(first, step int, exclusive bool, flags, aims []string, 
 		}
 		name := fmt.Sprintf("batch-%d", i)
 		manifest := r.manifest(name, 3, exclusive)
-		for range 1 + dice.IntN(3) {
+		for range 1 + dice.IntN(*killsPer) {
 			before := len(r.journalKinds(name))
 			aim, n := m.rarest(aims), before+1+dice.IntN(9)
 			now := func(kinds []string) bool { return len(kinds) > before && slices.Contains(kinds[before:], aim) }
@@ -299,7 +342,7 @@ func TestKill(t *testing.T) {
 	}
 	calm := []string{"--speed", "400"}
 	rough := []string{"--speed", "200", "--fault", "lost-reply:25%", "--fault", "lost-request:25%", "--fault", "failed-algo:20%"}
-	common := []string{"begun", "planned", "opened", "intended", "accepted", "running", "ended", "stored"}
+	common := []string{"begun", "planned", "opened", "uploaded", "intended", "accepted", "running", "ended", "stored"}
 	troubled := append([]string{"unanswered", "absent", "adopted", "again"}, common...)
 	m := &moments{killed: make(map[string]int)}
 	t.Run("cycles", func(t *testing.T) {
@@ -321,8 +364,8 @@ func TestKill(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("%d cycles, killed after: %v", *kills, m.killed)
-	for _, kind := range []string{"opened", "intended", "accepted", "unanswered", "ended", "stored"} {
+	t.Logf("%d batches, %d kills, killed after: %v", *kills, m.all(), m.killed)
+	for _, kind := range []string{"opened", "uploaded", "intended", "accepted", "unanswered", "ended", "stored"} {
 		if m.killed[kind] == 0 && *kills >= 200 { // few cycles may miss one
 			t.Errorf("no run was killed after a record %q", kind)
 		}
