@@ -77,7 +77,7 @@ func (w *workers) upload(ctx context.Context, e batch.Effect) batch.Observation 
 	src := w.sources[e.Source]
 	address, life, err := w.send(ctx, e.Source, src)
 	if err == nil {
-		return batch.Observation{Effect: e, Result: batch.Sent, Store: w.name(), Address: address, Life: life}
+		return batch.Observation{Effect: e, Result: batch.Sent, Store: w.supplier.name(), Address: address, Life: life}
 	}
 	o := failure(err)
 	o.Effect, o.Result = e, batch.Failed
@@ -112,7 +112,7 @@ func (w *workers) send(ctx context.Context, sum string, src localFile) (address 
 		return "", 0, unreadable(err)
 	}
 	defer f.Close() // read only: nothing can be lost
-	address, life, err = w.put(ctx, sum, f, info.Size())
+	address, life, err = w.supplier.put(ctx, sum, f, info.Size())
 	switch {
 	case errors.Is(err, errOtherBytes):
 		err = &changedError{codeInputChanged, src.name + " was changed after it was planned; nothing was sent for this job"}

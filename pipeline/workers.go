@@ -27,18 +27,18 @@ const (
 // and they keep what the core must not know: where inputs and results lie.
 // All methods are safe for concurrent use.
 type workers struct {
-	plan    *Plan
-	client  *dashscope.Client
-	key     dashscope.Secret
-	fetcher *fetch.Fetcher
-	keeper  *keeper      // nil if videos only stay here
-	guard   *fetch.Guard // carries uploads, to addresses that the provider chose
-	supplier
-	queries *rate.Limiter        // query, list and cancel together
-	inputs  map[string]input     // of the plan's jobs
-	sources map[string]localFile // the local files among them, by SHA-256
-	files   map[string]string    // where each job's artifact goes, also of jobs that left the manifest
-	trouble func(op, job, message string)
+	plan     *Plan
+	client   *dashscope.Client
+	key      dashscope.Secret
+	fetcher  *fetch.Fetcher
+	keeper   *keeper      // nil if videos only stay here
+	guard    *fetch.Guard // carries uploads, to addresses that the provider chose
+	supplier supplier
+	queries  *rate.Limiter        // query, list and cancel together
+	inputs   map[string]input     // of the plan's jobs
+	sources  map[string]localFile // the local files among them, by SHA-256
+	files    map[string]string    // where each job's artifact goes, also of jobs that left the manifest
+	trouble  func(op, job, message string)
 	// fetching takes up a download; see teller.
 	fetching func(job string) (report func(done, total int64), end func())
 
@@ -127,7 +127,7 @@ func (w *workers) create(ctx context.Context, e batch.Effect) batch.Observation 
 			continue
 		}
 		var err error
-		if *up.url, err = w.url(ctx, up.address); err != nil { // nothing was sent
+		if *up.url, err = w.supplier.url(ctx, up.address); err != nil { // nothing was sent
 			return batch.Observation{Effect: e, Result: batch.Rejected, Class: batch.ClassConfig, Message: err.Error()}
 		}
 	}
