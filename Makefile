@@ -1,6 +1,6 @@
 # wanbatch: everything a developer or a CI machine runs. Needs Go and make; race needs gcc.
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint check kill simulate prove planted demo bench clean
+.PHONY: help build install dist man completions test race lint check kill simulate prove planted demo bench clean
 
 SEEDS := 20000
 FROM := 0
@@ -9,17 +9,45 @@ KILLS_PER := 3
 
 LINT_VERSION := v2.15.0
 LINT := .bin/golangci-lint-$(LINT_VERSION)
+PREFIX := /usr/local
+PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
+
 GOFILES = $(shell find . -name '*.go' -not -path './.*' -not -path './output/*')
 
 # One static binary; only the race detector needs a C compiler.
 export CGO_ENABLED := 0
+
+# VERSION=1.2.3 names a build that has no commit or tag to take its version from.
+BUILD = go build -trimpath $(if $(VERSION),-ldflags "-X main.version=$(VERSION)")
 
 help: ## show this list
 	@awk -F ': .*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build .bin/wanbatch; its version comes from the commit or tag
 	@mkdir -p .bin
-	go build -trimpath -o .bin/wanbatch ./cmd/wanbatch
+	$(BUILD) -o .bin/wanbatch ./cmd/wanbatch
+
+install: build man completions ## install program, man pages and completions below PREFIX (/usr/local), DESTDIR before it
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 755 .bin/wanbatch $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 .bin/build/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 .bin/build/completions/wanbatch.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/wanbatch
+	install -m 644 .bin/build/completions/wanbatch.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_wanbatch
+	install -m 644 .bin/build/completions/wanbatch.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
+
+dist: man completions ## pack .bin/dist: an archive and an SBOM for each platform, and SHA256SUMS
+	for p in $(PLATFORMS); do GOOS=$${p%-*} GOARCH=$${p#*-} $(BUILD) -buildvcs=auto -o .bin/build/$$p/ ./cmd/wanbatch || exit 1; done
+	go run ./internal/dist -version "$(VERSION)"
+	@ls -l .bin/dist
+
+man:
+	@rm -rf .bin/build/man
+	go test ./cmd/wanbatch -count=1 -run 'TestManPages$$' -man $(CURDIR)/.bin/build/man
+
+completions: build
+	@mkdir -p .bin/build/completions
+	for s in bash zsh fish powershell; do .bin/wanbatch completion $$s > .bin/build/completions/wanbatch.$$s || exit 1; done
 
 test: ## run the whole suite: offline, free, nothing but Go
 	go test -timeout 15m ./...

@@ -18,6 +18,7 @@ func (p *program) arrangeHelp(root *cobra.Command) {
 		completion.Short = "a script that completes command lines in your shell"
 	}
 	root.SetUsageFunc(usage)
+	p.arrangeCompletion(root)
 }
 
 func (p *program) helpCommand(root *cobra.Command) *cobra.Command {

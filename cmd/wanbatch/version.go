@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"runtime"
@@ -43,6 +44,10 @@ func (p *program) version(asJSON bool) error {
 	return nil
 }
 
+// version replaces the build info's where a build has no commit to look at, such as
+// one of a source archive: go build -ldflags "-X main.version=1.2.3".
+var version string
+
 // build is what the Go toolchain recorded about this program.
 type build struct {
 	Version  string `json:"version"`
@@ -54,14 +59,17 @@ type build struct {
 }
 
 func currentVersion() build {
-	b := build{Version: "(unknown)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return b
+	b := build{Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		b.describe(info)
 	}
-	if info.Main.Version != "" {
-		b.Version = info.Main.Version
-	}
+	b.Version = cmp.Or(version, b.Version, "(unknown)")
+	return b
+}
+
+// describe takes over what the toolchain recorded.
+func (b *build) describe(info *debug.BuildInfo) {
+	b.Version = info.Main.Version
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":
@@ -72,5 +80,4 @@ func currentVersion() build {
 			b.Modified = s.Value == "true"
 		}
 	}
-	return b
 }
