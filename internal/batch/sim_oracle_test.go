@@ -77,12 +77,15 @@ func (s *sim) judge(e Event) error {
 		s.hit("quarantined: " + e.By)
 	case Foreign:
 		s.hit("foreign")
+		strange := false
 		for _, id := range e.Tasks {
-			if t := s.p.byID[id]; t.job != "" && !s.agedOut(t.job) {
+			t := s.p.byID[id]
+			if t.job != "" && !s.agedOut(t.job) {
 				return fmt.Errorf("task %s of %s is taken for a stranger's", id, t.job)
 			}
+			strange = strange || t.job == ""
 		}
-		if e.Mid {
+		if e.Mid && strange {
 			return fmt.Errorf("an intruder %v where there was none", e.Tasks)
 		}
 	case Lost:
