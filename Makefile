@@ -18,7 +18,7 @@ GOFILES = $(shell find . -name '*.go' -not -path './.*' -not -path './output/*')
 export CGO_ENABLED := 0
 
 # VERSION=1.2.3 names a build that has no commit or tag to take its version from.
-BUILD = go build -trimpath $(if $(VERSION),-ldflags "-X main.version=$(VERSION)")
+BUILD = go build -trimpath -ldflags "$(STRIP) $(if $(VERSION),-X main.version=$(VERSION))"
 
 help: ## show this list
 	@awk -F ': .*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,9 @@ install: build man completions ## install program, man pages and completions bel
 	install -m 644 .bin/build/completions/wanbatch.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_wanbatch
 	install -m 644 .bin/build/completions/wanbatch.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
 
+dist: STRIP = -s -w
 dist: man completions ## pack .bin/dist: an archive and an SBOM for each platform, and SHA256SUMS
+	@rm -rf .bin/build/*-*
 	for p in $(PLATFORMS); do GOOS=$${p%-*} GOARCH=$${p#*-} $(BUILD) -buildvcs=auto -o .bin/build/$$p/ ./cmd/wanbatch || exit 1; done
 	go run ./internal/dist -version "$(VERSION)"
 	@ls -l .bin/dist
@@ -48,6 +50,7 @@ man:
 completions: build
 	@mkdir -p .bin/build/completions
 	for s in bash zsh fish powershell; do .bin/wanbatch completion $$s > .bin/build/completions/wanbatch.$$s || exit 1; done
+	@mv .bin/build/completions/wanbatch.powershell .bin/build/completions/wanbatch.ps1
 
 test: ## run the whole suite: offline, free, nothing but Go
 	go test -timeout 15m ./...
