@@ -131,7 +131,7 @@ func reserved(last, us journal.Owner, path string) error {
 	var begun time.Time
 	_, err := readJournal(last.Batch, noting(&begun, replayInto(core)))
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || err == nil && !begun.Equal(last.Begun):
+	case errors.Is(err, fs.ErrNotExist) || err == nil && !last.Begun.IsZero() && !begun.Equal(last.Begun): // an older program did not say
 		return reservedByAbsent(last, us, path)
 	case err != nil:
 		return fmt.Errorf("%w: the lane's last batch cannot be read: %w", ErrLocked, err)

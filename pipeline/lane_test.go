@@ -205,3 +205,22 @@ func TestLockOfAKilledRun(t *testing.T) {
 		}
 	}
 }
+
+// A lock that an older program left names its batch only by where it is, and keeps
+// its lane as it did.
+func TestLockOfAnOlderProgram(t *testing.T) {
+	r := newRig(t, 600, emulator.Options{}, "lost-reply:1")
+	plan := r.plan(1, "true")
+	r.doubtful(plan)
+	text, err := os.ReadFile(r.laneFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := regexp.MustCompile(`,"(begun|unsettled)":"[^"]*"`).ReplaceAll(text, nil)
+	if err := os.WriteFile(r.laneFile(), old, 0o600); err != nil || len(old) == len(text) {
+		t.Fatal(err, string(old))
+	}
+	r.refused(r.other(), "is reserved for batch", "in doubt")
+	r.run(plan)
+	r.run(r.other())
+}
