@@ -107,11 +107,19 @@ const (
 // spoiledHint is what to do about a local file that is not what was planned.
 const spoiledHint = "put the file back and run again, or run with --accept-changes to take it as it is now"
 
+// hintOfSpoil also knows a file that the store never takes.
+func hintOfSpoil(code, message string) string {
+	if code == codeInputChanged || code == codeInputMissing {
+		return spoiledHint
+	}
+	return hint(code, message)
+}
+
 // newFailure says why a job that is at rest has no artifact, nil for the others.
 func newFailure(job batch.Job, folder string) *Failure {
 	if job.Spoil != nil && job.State == batch.StateFailed {
 		return &Failure{Code: job.Spoil.Code, Message: job.Spoil.Message, Charged: charged(job),
-			Hint: spoiledHint}
+			Hint: hintOfSpoil(job.Spoil.Code, job.Spoil.Message)}
 	}
 	if len(job.Attempts) == 0 {
 		return nil

@@ -115,7 +115,7 @@ func (t *teller) recorded(r batch.Event) {
 		e.Message = r.Origin
 	}
 	if r.Kind == batch.Spoiled {
-		e.Hint = spoiledHint
+		e.Hint = hintOfSpoil(r.Code, r.Message)
 	}
 	if r.Source != "" {
 		e.File = t.input(r.Source)

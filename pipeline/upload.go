@@ -81,6 +81,9 @@ func (w *workers) upload(ctx context.Context, e batch.Effect) batch.Observation 
 	}
 	o := failure(err)
 	o.Effect, o.Result = e, batch.Failed
+	if call := (*dashscope.Error)(nil); errors.As(err, &call) && call.Op == dashscope.OpPolicy && o.Class == batch.ClassInput {
+		o.Class = batch.ClassConfig // it was refused without a look at the file
+	}
 	if errors.Is(err, store.ErrSetup) {
 		o.Class, o.Code, o.Message = batch.ClassConfig, codeStoreRefuses, "inputs.store: "+err.Error()
 	}

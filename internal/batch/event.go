@@ -17,7 +17,7 @@ const (
 	Reused      Kind = "reused"      // another batch made the same work: its artifact is this job's, nothing is paid
 	Opened      Kind = "opened"      // a run starts; unanswered creates are now in doubt
 	Uploaded    Kind = "uploaded"    // a local input lies where the provider can fetch it
-	Spoiled     Kind = "spoiled"     // a local input is no longer what was planned: nothing is sent
+	Spoiled     Kind = "spoiled"     // a local input is no longer what was planned, or no store takes it: nothing is sent
 	Foreign     Kind = "foreign"     // listed tasks that are not ours
 	Intended    Kind = "intended"    // a create is about to be sent; money is held
 	Accepted    Kind = "accepted"    // the provider answered with a task id
@@ -54,7 +54,7 @@ type Event struct {
 
 	Hold    decimal.Decimal // intended: the most that this attempt can cost
 	Class   Class           // refused, ended: the judgement that was acted on
-	Code    string          // refused, ended, closed: the provider's code; spoiled: ours
+	Code    string          // refused, ended, closed: the provider's code; spoiled: ours, or the store's
 	Message string          // refused, ended, unanswered, spoiled, closed: for people, already sanitized
 
 	Tasks []string  // foreign: the ids; quarantined: the candidates

@@ -1,6 +1,9 @@
 package batch
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // This file brings local inputs to where the provider can fetch them. An upload
 // costs nothing and is never part of a create: the create is decided when its
@@ -29,7 +32,7 @@ type supplyRun struct {
 	awake time.Duration // Batch.slept then
 	fails int
 	next  time.Time
-	spoil *Spoil // the file is not what was planned: for all jobs that use it
+	spoil *Spoil // the file is not what was planned, or not taken: for all jobs that use it
 }
 
 // sources returns the contents of a job that must be uploaded, image first.
@@ -59,8 +62,11 @@ func (b *Batch) ready(s *supply, l *lane, now time.Time) bool {
 		(s.expires.IsZero() || s.expires.Sub(now)-(b.slept-s.slept) > l.TaskLife)
 }
 
+// codeUploadRefused is why a file spoils its jobs that was refused without a code.
+const codeUploadRefused = "UploadRefused"
+
 // upload starts an upload that the next job needs, or records that its file is
-// not what was planned. It runs one job ahead of the slots, so that a free slot
+// not what was planned, or is never taken. It runs one job ahead of the slots, so that a free slot
 // need not wait for it.
 func (b *Batch) upload(l *lane, now time.Time) (Step, bool) {
 	if b.stop != StopNone {
@@ -125,6 +131,9 @@ func (b *Batch) judgeUpload(o Observation, now time.Time) *Event {
 	s.next = now.Add(backoff(s.fails, o.RetryAfter))
 	if r := rules[o.Class]; r.stop != StopNone && (o.Code != "" || s.fails >= blankTries) {
 		b.halt(r.stop, o)
+	}
+	if o.Class == ClassInput && s.fails >= blankTries { // the store takes all but this file
+		s.spoil = &Spoil{Code: cmp.Or(o.Code, codeUploadRefused), Message: o.Message}
 	}
 	return nil
 }

@@ -258,6 +258,31 @@ func TestARefusedUploadStopsTheRun(t *testing.T) {
 	}
 }
 
+// A file that the store never takes, because it is too large, must not keep all the
+// other jobs waiting for ever.
+func TestAFileThatIsNeverTakenSpoilsItsJobs(t *testing.T) {
+	for code, want := range map[string]string{"EntityTooLarge": "EntityTooLarge", "": codeUploadRefused} {
+		r := localRig(t, 2)
+		r.baseline()
+		r.sent()
+		for range blankTries {
+			if e := r.await(OpUpload); e.Source != "video-j0" {
+				t.Fatalf("%+v", e)
+			} else {
+				r.answer(e, Observation{Result: Failed, Class: ClassInput, Code: code, Message: "too large"})
+			}
+		}
+		r.wantState("j0", StateFailed)
+		if j, _ := r.b.Job("j0"); j.Spoil == nil || j.Spoil.Code != want || j.Spoil.Message != "too large" {
+			t.Fatalf("%+v", j)
+		}
+		r.sent()
+		if job, _ := r.submit(); job != "j1" {
+			t.Fatalf("submitted %s", job)
+		}
+	}
+}
+
 func TestNothingIsUploadedForNothing(t *testing.T) {
 	r := localRig(t, 1, capped("0.5"))
 	r.noCreate(time.Hour)
