@@ -40,9 +40,6 @@ type note struct {
 	Duration decimal.Decimal `json:"duration"`
 }
 
-// codeStoreRefuses is ours: a bucket of one's own refuses what it is asked.
-const codeStoreRefuses = "StoreRefuses"
-
 // keeper is the bucket that a run's videos are put into.
 type keeper struct {
 	store *store.Store

@@ -36,7 +36,7 @@ func stopError(core *batch.Batch, limit decimal.NullDecimal) error {
 
 // hint tells a person what to do about a code of the provider.
 func hint(code, message string) string {
-	if code == codeStoreRefuses {
+	if code == batch.CodeStoreRefuses {
 		return storeHint
 	}
 	return dashscope.Classify(200, code, message).Hint(code)
@@ -52,7 +52,7 @@ func orNone(code string) string {
 // failure is what an observation needs of a failed call.
 func failure(err error) batch.Observation {
 	if errors.Is(err, store.ErrSetup) {
-		return batch.Observation{Class: batch.ClassConfig, Code: codeStoreRefuses, Message: err.Error()}
+		return batch.Observation{Class: batch.ClassConfig, Code: batch.CodeStoreRefuses, Message: err.Error()}
 	}
 	var call *dashscope.Error
 	if !errors.As(err, &call) {

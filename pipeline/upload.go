@@ -85,7 +85,7 @@ func (w *workers) upload(ctx context.Context, e batch.Effect) batch.Observation 
 		o.Class = batch.ClassConfig // it was refused without a look at the file
 	}
 	if errors.Is(err, store.ErrSetup) {
-		o.Class, o.Code, o.Message = batch.ClassConfig, codeStoreRefuses, "inputs.store: "+err.Error()
+		o.Class, o.Code, o.Message = batch.ClassConfig, batch.CodeStoreRefuses, "inputs.store: "+err.Error()
 	}
 	if changed := (*changedError)(nil); errors.As(err, &changed) {
 		o.Result, o.Code, o.Message = batch.Changed, changed.code, changed.message

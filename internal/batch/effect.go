@@ -69,6 +69,10 @@ const (
 // know, and of the stop that follows where only the key can be wrong.
 const CodeUnknownTask = "UnknownTask"
 
+// CodeStoreRefuses is the code of a Failed fetch or upload that a bucket of one's own
+// refused, not the provider. A fetch has its result by then, where a restart finds it.
+const CodeStoreRefuses = "StoreRefuses"
+
 // Observation is a worker's raw answer. It is never stored.
 type Observation struct {
 	Effect Effect

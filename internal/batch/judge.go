@@ -274,6 +274,11 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 		b.diskFull(o, now)
 		return nil
 	default:
+		if o.Code == CodeStoreRefuses { // not the provider: what it holds is still followed and fetched
+			b.halt(StopSetup, o)
+			f.left = true
+			return nil
+		}
 		b.refusedLook(b.laneOf(j), o)
 	}
 	f.fails++

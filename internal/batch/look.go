@@ -38,6 +38,7 @@ type fetch struct {
 	fails    int
 	refused  time.Time // when the newest URL that was refused ends; zero: none
 	unknowns int       // UNKNOWN in place of a URL, in a row
+	left     bool      // the bucket refused it: the next run asks again
 }
 
 // paceUnit is the unit of learned ratios.

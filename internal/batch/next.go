@@ -106,7 +106,7 @@ func (b *Batch) nextFetch(now time.Time) (Step, bool) {
 			break
 		}
 		switch {
-		case j.fetch.busy:
+		case j.fetch.busy || j.fetch.left:
 		case j.fetch.next.After(now):
 			b.wakeAt(j.fetch.next)
 		default:

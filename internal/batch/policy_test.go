@@ -480,3 +480,29 @@ func TestBacklogOfResultsBlocksCreates(t *testing.T) {
 		t.Fatalf("wakes at %v for nothing", wake)
 	}
 }
+
+// A bucket that refuses a video ends the creating, not the following: what runs at
+// the provider is paid, and would be gone before somebody comes to mend the bucket.
+func TestARefusingBucketLosesNoResult(t *testing.T) {
+	r := newRig(t, 2)
+	r.baseline()
+	r.submit()
+	r.submit()
+	refuse := func() {
+		r.look(StatusSucceeded)
+		r.answer(r.await(OpFetch), Observation{Result: Failed, Class: ClassConfig, Code: CodeStoreRefuses, Message: "HTTP 403"})
+	}
+	refuse()
+	if v := r.b.View(); v.Stop != StopSetup || v.Live != 1 {
+		t.Fatalf("%+v", v)
+	}
+	refuse() // the other one is followed, and fetched
+	r.noCreate(time.Hour)
+	if wake := r.pump(); !wake.IsZero() || len(r.flying) != 0 || r.b.View().StopCode != CodeStoreRefuses {
+		t.Fatalf("goes on: wake %v, flying %v, %+v", wake, r.flying, r.b.View())
+	}
+	r.crash(time.Hour)
+	r.store()
+	r.store()
+	r.wantState("j1", StateDone)
+}
