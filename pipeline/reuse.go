@@ -162,11 +162,14 @@ func reuse(ctx context.Context, f *folder, p *Plan, cfg Config) error {
 	}
 	defer keeper.close()
 	tell := &teller{core: f.core, cfg: cfg, cap: cfg.cap(p)}
-	again := map[string]batch.Event{}
+	now := coreTime(f.core, time.Now())
+	returning := f.core.Returning(now)
 	if cfg.RetryFailed {
-		for _, e := range f.core.RetryFailed(coreTime(f.core, time.Now())) {
-			again[e.Job] = e
-		}
+		returning = append(returning, f.core.RetryFailed(now)...)
+	}
+	again := map[string]batch.Event{}
+	for _, e := range returning {
+		again[e.Job] = e
 	}
 	for job := range f.core.Jobs() {
 		work, found := p.reuse[job.Plan.Key]

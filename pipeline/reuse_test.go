@@ -137,6 +137,30 @@ func TestReuseForRetry(t *testing.T) {
 	r.wantProven("summer")
 }
 
+// A job whose retry was not decided before its run ended is reused, not paid for.
+func TestReuseForARetryThatIsDue(t *testing.T) {
+	r := newRig(t, 600, emulator.Options{}, "failed-algo:1")
+	stop := make(chan struct{})
+	_, err := r.try(t.Context(), r.work("summer", "x=1"), func(c *pipeline.Config) {
+		c.Stop = stop
+		c.OnEvent = func(e pipeline.Event) {
+			if e.Kind == "ended" {
+				close(stop)
+			}
+		}
+	})
+	if !errors.Is(err, pipeline.ErrInterrupted) {
+		t.Fatal(err)
+	}
+	r.run(r.work("spring", "a=1"))
+	report := r.run(r.work("summer", "x=1"), reusing(r.in("spring")))
+	r.wantCreates(2)
+	if report.Totals.Done != 1 || report.Totals.Reused.Jobs != 1 {
+		t.Errorf("totals %+v", report.Totals)
+	}
+	r.wantProven("summer")
+}
+
 // A file that is not what was verified is never taken for it. Where that shows at
 // once the job is paid for, and a warning says so; bytes that changed under the
 // same length end the run before anything is spent.

@@ -71,21 +71,36 @@ func (b *Batch) wakeAt(t time.Time) {
 // failed tasks are free, so this spends no more than one success.
 func (b *Batch) retry(now time.Time) (Step, bool) {
 	for len(b.failed) > 0 {
-		j := b.failed[0]
-		a := j.attempt()
-		again := &Event{Kind: Again, Job: j.id, Attempt: a.N, By: string(a.Class), After: now}
-		switch {
-		case !b.returns(j):
-			b.failed = b.failed[1:] // for good
-			continue
-		case a.End.Status == StatusCanceled:
-			again.By = byWithdrawal
-		default:
-			again.After = now.Add(backoff(j.tries, 0))
+		if j := b.failed[0]; b.returns(j) {
+			return Step{Record: b.again(j, now)}, true
 		}
-		return Step{Record: again}, true
+		b.failed = b.failed[1:] // for good
 	}
 	return Step{}, false
+}
+
+// again is the event that returns a job which failed retryably.
+func (b *Batch) again(j *job, now time.Time) *Event {
+	a := j.attempt()
+	if a.End.Status == StatusCanceled {
+		return &Event{Kind: Again, Job: j.id, Attempt: a.N, By: byWithdrawal, After: now}
+	}
+	return &Event{Kind: Again, Job: j.id, Attempt: a.N, By: string(a.Class), After: now.Add(backoff(j.tries, 0))}
+}
+
+// Returning returns the events by which a run would begin: they put the jobs back
+// into the queue whose retry the last run did not come to decide. A caller that has
+// other work for such a job makes them durable and applies them itself.
+func (b *Batch) Returning(now time.Time) []Event {
+	var events []Event
+	for _, j := range b.failed {
+		if b.returns(j) {
+			e := *b.again(j, now)
+			e.At = now
+			events = append(events, e)
+		}
+	}
+	return events
 }
 
 // returns reports whether a job whose retry is not decided yet goes back into the
