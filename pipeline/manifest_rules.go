@@ -8,10 +8,12 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/wanbatch/wanbatch/internal/dashscope"
 	"github.com/wanbatch/wanbatch/internal/pricing"
 )
 
@@ -123,6 +125,7 @@ func (l Limits) check(bad func(path, hint, format string, args ...any)) {
 		{l.Tries < 1 || l.Tries > 10, "tries", "must be a whole number from 1 to 10"},
 		{l.PollMax < l.PollMin, "poll_max", fmt.Sprintf("must be at least poll_min (%v)", l.PollMin)},
 		{l.TaskLife <= l.Settle, "task_life", fmt.Sprintf("must be longer than settle (%v), or no doubt could ever be settled", l.Settle)},
+		{l.TaskLife > dashscope.UploadLife-time.Hour, "task_life", fmt.Sprintf("must be at most %v: the provider keeps an upload for %v", dashscope.UploadLife-time.Hour, dashscope.UploadLife)},
 	} {
 		if rule.broken {
 			bad("limits."+rule.path, "", "%s", rule.message)
