@@ -224,11 +224,11 @@ func (d *driver) take(ctx context.Context, s batch.Step) error {
 		if err := d.core.Apply(*s.Record); err != nil {
 			return err // unreachable: the core made it
 		}
-		d.tell.recorded(*s.Record)
+		d.lane.unmark()
 		if job, _ := d.core.Job(s.Record.Job); s.Record.Kind == batch.Stored {
 			tidy(d.disk, job)
 		}
-		d.lane.unmark()
+		d.tell.recorded(*s.Record)
 	}
 	if s.Effect != nil {
 		d.start(ctx, *s.Effect)

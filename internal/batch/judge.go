@@ -85,15 +85,18 @@ func (b *Batch) judgeCreate(o Observation, now time.Time) *Event {
 		if rules[o.Class].countsTry && o.Code != "" && j.tries+1 >= b.settings.Tries {
 			e.Class = ClassInput
 		}
+		if o.Class == ClassConfig {
+			l.misfits++
+		}
 		switch {
 		case o.Class != ClassConfig:
 			b.refusedCreate(l, o, now)
-		case l.works[j.plan.Mode]: // the set-up is right, so it is this pair
+		case l.works[j.plan.Mode] && l.misfits < misfitTries: // the set-up was right, so it is this pair
 			e.Class = ClassInput
-		case l.misfit: // the second in a row: the set-up is wrong
+		case !l.works[j.plan.Mode] && l.misfits == 1:
+			j.last = true
+		default: // too many in a row: the set-up is wrong
 			b.refusedCreate(l, o, now)
-		default:
-			l.misfit, j.last = true, true
 		}
 	default:
 		e.Kind, e.Code, e.Message = Unanswered, o.Code, o.Message
@@ -106,7 +109,7 @@ func (b *Batch) judgeCreate(o Observation, now time.Time) *Event {
 
 // accepting takes in that a create of a mode was accepted.
 func (l *lane) accepting(mode string) {
-	l.throttles, l.quotas, l.misfit = 0, 0, false
+	l.throttles, l.quotas, l.misfits = 0, 0, 0
 	if l.works == nil {
 		l.works = make(map[string]bool)
 	}

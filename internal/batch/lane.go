@@ -50,8 +50,8 @@ type laneRun struct {
 	lookAfter time.Time // queries and lists back off
 	blanks    int       // looks refused without a code, in a row
 
-	works  map[string]bool // modes of which a create was accepted: their set-up is right
-	misfit bool            // a create was refused as if the set-up were wrong, none accepted since
+	works   map[string]bool // modes of which a create was accepted: their set-up was right
+	misfits int             // creates refused as if the set-up were wrong, none accepted since
 }
 
 // ask is the moment at which a list was asked: a list proves nothing about what

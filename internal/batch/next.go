@@ -220,10 +220,10 @@ func (b *Batch) nextPending(now time.Time) *job {
 	for _, j := range b.returned {
 		switch {
 		case j.removed || j.skip:
-		case j.last:
-			last = cmp.Or(last, j)
 		case j.after.After(now):
 			b.wakeAt(j.after)
+		case j.last:
+			last = cmp.Or(last, j)
 		default:
 			return j
 		}

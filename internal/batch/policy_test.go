@@ -94,6 +94,19 @@ func TestRefusedSetup(t *testing.T) {
 		}
 		r.wantMoney("0", "1.2", "0")
 	})
+	t.Run("a set-up that breaks in the middle is believed", func(t *testing.T) {
+		r := newRig(t, 2*misfitTries)
+		r.baseline()
+		r.submit()
+		for range misfitTries {
+			r.refuseCreate(ClassConfig, 0)
+		}
+		r.noCreate(time.Minute)
+		v := r.b.View()
+		if v.Stop != StopSetup || v.Jobs[StateFailed] != misfitTries-1 || v.Jobs[StatePending] != misfitTries {
+			t.Fatalf("%+v", v)
+		}
+	})
 	t.Run("another mode proves nothing", func(t *testing.T) {
 		r := newRig(t, 2)
 		pro := testPlan("pro")
