@@ -3,8 +3,10 @@ package pipeline_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"image"
 	"image/png"
 	"maps"
@@ -150,27 +152,33 @@ func TestNewPlan(t *testing.T) {
 	known := decimal.NewNullDecimal(num("5.2"))
 	amounts := func(low, high string) pipeline.Range { return pipeline.Range{Low: num(low), High: num(high)} }
 	spring := map[string]string{"client": "acme", "campaign": "spring"}
+	sum := func(name string) string { return fmt.Sprintf("%x", sha256.Sum256(mixedFiles()[name])) }
+	image, salsa := sum("a.png"), sum("dances/salsa.mp4")
 	want := []pipeline.Job{
 		{
 			ID: "known", Image: filepath.Join(dir, "a.png"), Video: filepath.Join(dir, "dances/salsa.mp4"),
 			ImageName: "a.png", VideoName: "dances/salsa.mp4", Mode: pipeline.ModeStd, Labels: spring,
 			Length: known, UnitPrice: num("0.12"), Estimated: amounts("0.624", "0.624"), Hold: num("0.84"), File: "wan-std/known.mp4",
+			ImageSHA256: image, VideoSHA256: salsa,
 		},
 		{
 			ID: "pro", Image: filepath.Join(dir, "a.png"), Video: filepath.Join(dir, "dances/salsa.mp4"),
 			ImageName: "a.png", VideoName: "dances/salsa.mp4", Mode: pipeline.ModePro,
 			Labels: map[string]string{"client": "acme", "campaign": "launch"},
 			Length: known, UnitPrice: num("0.18"), Estimated: amounts("0.936", "0.936"), Hold: num("1.26"), File: "wan-pro/pro.mp4",
+			ImageSHA256: image, VideoSHA256: salsa,
 		},
 		{
 			ID: "unknown", Image: filepath.Join(dir, "a.png"), Video: "https://h.example/v.mp4?Signature=secret#t",
 			ImageName: "a.png", VideoName: "https://h.example/v.mp4", Mode: pipeline.ModeStd, Labels: spring,
 			UnitPrice: num("0.12"), Estimated: amounts("0.24", "3.6"), Hold: num("3.6"), File: "wan-std/unknown.mp4",
+			ImageSHA256: image,
 		},
 		{
 			ID: "avi", Image: filepath.Join(dir, "a.png"), Video: filepath.Join(dir, "old.avi"),
 			ImageName: "a.png", VideoName: "old.avi", Mode: pipeline.ModeStd, Labels: spring,
 			UnitPrice: num("0.12"), Estimated: amounts("0.24", "3.6"), Hold: num("3.6"), File: "wan-std/avi.mp4",
+			ImageSHA256: image, VideoSHA256: sum("old.avi"),
 		},
 	}
 	keys := map[string]bool{}

@@ -154,9 +154,11 @@ func (b *Batch) applyOpened(e Event) error {
 	}
 	for _, l := range b.lanes {
 		l.laneRun = laneRun{}
+		l.newest.past = true
 		if l.open == nil {
 			continue
 		}
+		l.old = true
 		if l.open.state == StateSubmitting {
 			l.open.attempt().Outcome = Unanswered
 			b.move(l.open, StateInDoubt)
@@ -183,6 +185,7 @@ func (b *Batch) applyIntended(j *job, e Event) error {
 	j.attempts = append(j.attempts, Attempt{N: e.Attempt, Lane: e.Lane, Outcome: Intended, At: e.At, Hold: e.Hold})
 	b.money.hold(j.attempt())
 	l.open, l.slept, l.under = j, b.slept, ""
+	l.before, l.old = l.newest, false
 	if b.lastRun != nil {
 		l.under = b.lastRun.Exclusive
 	}
@@ -200,6 +203,9 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 	case Accepted, Adopted:
 		a.Outcome, a.Task, a.Request = e.Kind, e.Task, e.Request
 		b.byTask[e.Task] = j
+		if e.Kind == Accepted {
+			l.newest = landmark{task: e.Task, at: a.At}
+		}
 		l.settled(j)
 		b.move(j, StateQueued)
 		l.watchNew(j, e.At)

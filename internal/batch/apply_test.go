@@ -39,8 +39,9 @@ func TestTasksOfUnselectedJobsAreFollowed(t *testing.T) {
 	r.b.Select(func(string) bool { return false })
 	r.look(StatusSucceeded)
 	r.store()
-	r.list()
-	r.list()
+	first := Row{Task: "task-1", Model: "move", Status: StatusSucceeded}
+	r.list(first)
+	r.list(first)
 	r.wantState("j0", StateDone)
 	r.wantState("j1", StatePending) // its doubt is settled all the same
 	r.noCreate(time.Hour)

@@ -108,6 +108,12 @@ func appendKey(k []byte, b *Batch, now time.Time) []byte {
 			flag(l.ask.clean)
 			flag(l.ask.creates == l.creates)
 		}
+		flag(l.old)
+		word(l.before.task)
+		flag(l.before.past)
+		word(l.newest.task)
+		flag(l.newest.past)
+		flag(l.evidence.reaches)
 		rows(l.baseline)
 		rows(l.evidence)
 		num(int64(l.strangers))

@@ -141,3 +141,37 @@ func TestAnUnknownSleepAgesNoTask(t *testing.T) {
 	}
 	r.wantState("j0", StateQueued)
 }
+
+// A clock that was a day ahead when a create was sent, and right again in the next
+// run, makes its doubt look a day younger than it is. The task before it tells: it
+// would be listed if the doubt could be.
+func TestADoubtThatOnlyLooksYoung(t *testing.T) {
+	ahead := func(t *testing.T) *rig {
+		r := newRig(t, 3, exclusive(ExclusiveAll))
+		r.now = r.now.Add(24 * time.Hour)
+		r.open()
+		r.baseline()
+		r.submit()
+		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		r.crash(6 * time.Hour) // 30 hours later in truth: nothing of that day is listed any more
+		return r
+	}
+	t.Run("the lists end before it", func(t *testing.T) {
+		r := ahead(t)
+		r.list()
+		r.list()
+		r.wantState("j1", StateQuarantined)
+	})
+	t.Run("the lists reach it", func(t *testing.T) {
+		r := ahead(t)
+		r.list(r.mine()...)
+		r.list(r.mine()...)
+		r.wantState("j1", StatePending)
+	})
+	t.Run("one of them reaches it", func(t *testing.T) {
+		r := ahead(t)
+		r.list()
+		r.list(r.mine()...)
+		r.wantState("j1", StatePending)
+	})
+}

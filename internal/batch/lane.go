@@ -16,6 +16,9 @@ type lane struct {
 	doubtAt  time.Time       // when this run first knew of the doubt
 	slept    time.Duration   // Batch.slept at its intent
 	under    Exclusive       // the promise of the run that made the intent
+	before   landmark        // our newest task that is older than its intent
+	newest   landmark        // our newest task
+	old      bool            // an earlier run made the intent
 	live     []*job          // tasks that the provider has not ended, by submission
 	known    map[string]bool // tasks that are not ours, and candidates of quarantines
 	intruded bool            // an exclusive lane on which a stranger was seen
@@ -54,6 +57,14 @@ type laneRun struct {
 	misfits int             // creates refused as if the set-up were wrong, none accepted since
 }
 
+// landmark is a task of ours that the provider surely had at some moment: a list
+// that shows it reaches back to everything that is younger.
+type landmark struct {
+	task string
+	at   time.Time
+	past bool // an earlier run made it
+}
+
 // ask is the moment at which a list was asked: a list proves nothing about what
 // came later.
 type ask struct {
@@ -65,8 +76,9 @@ type ask struct {
 // evidence is the union of complete lists: one of them can miss a row while
 // pages shift, so unknown tasks of both count.
 type evidence struct {
-	lists int
-	rows  []Row
+	lists   int
+	rows    []Row
+	reaches bool // one of them shows the landmark before the doubt
 }
 
 func (e *evidence) add(rows []Row) {

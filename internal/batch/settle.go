@@ -1,6 +1,9 @@
 package batch
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Rules by which a doubt is settled; they stand in the journal as Event.By.
 const (
@@ -79,6 +82,8 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 			return nil
 		}
 		l.evidence.add(unknown)
+		l.evidence.reaches = l.evidence.reaches ||
+			slices.ContainsFunc(o.Rows, func(r Row) bool { return r.Task == l.before.task })
 		if l.evidence.lists < 2 {
 			return nil
 		}
@@ -169,6 +174,8 @@ func (b *Batch) verdict(l *lane, now time.Time) *Event {
 	switch {
 	case len(keyless) > 0:
 		return l.quarantine(append(candidates, keyless...), byKeyless)
+	case len(candidates) == 0 && l.outOfReach():
+		return l.quarantine(nil, byAge)
 	case len(candidates) == 0:
 		return &Event{Kind: Absent, Job: j.id, Attempt: j.attempt().N, By: byAbsence}
 	case l.promiseOfDoubt() == Shared:
@@ -177,6 +184,16 @@ func (b *Batch) verdict(l *lane, now time.Time) *Event {
 		return l.quarantine(candidates, bySeveral)
 	}
 	return &Event{Kind: Adopted, Job: j.id, Attempt: j.attempt().N, Task: candidates[0].Task, By: byOnlyOne}
+}
+
+// outOfReach reports whether the lists about a doubt of an earlier run may end
+// before it, whatever the clocks say: two runs' clocks may differ by days, and a
+// doubt that looks young be too old to be listed. A task that was made in that run
+// not long before it must still be listed if the doubt would be.
+func (l *lane) outOfReach() bool {
+	p := l.before
+	return l.old && !l.evidence.reaches && p.task != "" && !p.past &&
+		l.open.attempt().At.Sub(p.at) < l.TaskLife/2
 }
 
 // quarantine parks the open doubt for a person, with its candidates.

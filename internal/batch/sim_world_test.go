@@ -184,10 +184,8 @@ func (s *sim) after(d time.Duration, run int, do func()) {
 // core is core time.
 func (s *sim) core() time.Time { return s.now.Add(s.ahead) }
 
-// setClock starts the clock of a new process, as the local runner does. Clocks that
-// err by more than a few hours are left out: one that was ahead by six when a create
-// was sent, and right a day and six hours later, makes the doubt look young enough
-// for a list to show, and the core then takes the list's silence for proof.
+// setClock starts the clock of a new process, as the local runner does. It may be
+// wrong by a day.
 func (s *sim) setClock() {
 	if s.mix.clock && !s.calm() && s.chance(200) {
 		s.hit("clock: jumps between runs")
@@ -197,7 +195,7 @@ func (s *sim) setClock() {
 		case 0:
 			s.wrong *= 120 // up to an hour
 		case 1:
-			s.wrong *= 300 // up to two and a half
+			s.wrong *= 3000 // up to a day
 		}
 	}
 	wall := s.now.Add(s.wrong)
