@@ -25,6 +25,9 @@ func newTmux(t *testing.T, wide, high int, line string) *tmux {
 	if _, err := exec.LookPath("tmux"); err != nil {
 		t.Skip("there is no tmux")
 	}
+	if raceEnabled {
+		t.Skip("how a screen looks depends on a program that is not ten times slower")
+	}
 	m := &tmux{t: t, socket: filepath.Join(t.TempDir(), "s")}
 	home := t.TempDir()
 	cmd := exec.Command("tmux", "-S", m.socket, "-f", "/dev/null", "new-session", "-d", "-x", fmt.Sprint(wide), "-y", fmt.Sprint(high),
