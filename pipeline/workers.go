@@ -153,7 +153,7 @@ func (w *workers) look(ctx context.Context, e batch.Effect) batch.Observation {
 	var err error
 	switch e.Op {
 	case batch.OpList:
-		o, err = w.list(ctx)
+		o, err = w.list(ctx, string(e.Status))
 	case batch.OpCancel:
 		o, err = w.cancel(ctx, e.Task)
 	default:
@@ -204,15 +204,15 @@ func (w *workers) ask(ctx context.Context, id string) (dashscope.Task, error) {
 	return task, err
 }
 
-// list asks for every page. It is complete only if no page is missing; rows that
+// list asks for every page, of all tasks or of those in one status. It is complete only if no page is missing; rows that
 // shift between pages meanwhile are the core's concern.
-func (w *workers) list(ctx context.Context) (batch.Observation, error) {
+func (w *workers) list(ctx context.Context, status string) (batch.Observation, error) {
 	o := batch.Observation{Result: batch.Listed}
 	for page := 1; page <= listMaxPages; page++ {
 		if err := w.queries.Wait(ctx); err != nil {
 			return o, cmp.Or(context.Cause(ctx), err)
 		}
-		got, err := w.client.List(ctx, dashscope.ListRequest{Model: w.plan.Manifest.Model, Page: page, PageSize: listPageSize})
+		got, err := w.client.List(ctx, dashscope.ListRequest{Model: w.plan.Manifest.Model, Status: status, Page: page, PageSize: listPageSize})
 		if err != nil {
 			return o, err
 		}

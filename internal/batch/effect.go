@@ -13,7 +13,7 @@ type Op string
 // repeated on its own.
 const (
 	OpCreate Op = "create" // one POST, never retried
-	OpList   Op = "list"   // every page of the lane's tasks
+	OpList   Op = "list"   // every page of the lane's tasks, or of those in one status
 	OpQuery  Op = "query"  // one task
 	OpCancel Op = "cancel" // one task, while it is PENDING
 	OpFetch  Op = "fetch"  // result to verified file; asks for the URL if it holds none
@@ -30,6 +30,8 @@ type Effect struct {
 	Job     string
 	Attempt int
 	Task    string
+
+	Status Status // list: of these tasks only, which is a look and proves nothing; "" for all
 
 	Source string // upload: SHA-256 of the content that the job needs
 	Image  string // create: the address of an uploaded image; "" for the URL of the manifest

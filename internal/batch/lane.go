@@ -44,7 +44,8 @@ type laneRun struct {
 	listedAt  time.Time // last complete list
 	pages     int       // calls that it took
 	strangers int       // live tasks of others in it
-	keyID     string    // the provider's id of our own API key
+	glance    glance
+	keyID     string // the provider's id of our own API key
 
 	baseline  evidence // lists before the first intent
 	baselined bool
@@ -88,6 +89,13 @@ func (e *evidence) add(rows []Row) {
 			e.rows = append(e.rows, r)
 		}
 	}
+}
+
+// glance is what is known of looks at all running tasks at once.
+type glance struct {
+	at     time.Time // when the newest was asked
+	pages  int       // calls that it took
+	alarms int       // tasks that it missed though they ran on, less those that had ended
 }
 
 // promise is what may be assumed of other users of the lane.

@@ -23,6 +23,7 @@ type watch struct {
 
 	busy     bool // a query or a cancel is under way
 	single   bool // a list said that it ended, or missed it: ask for it alone
+	glimpsed bool // a list showed it running, so one that misses it says that it ended
 	fails    int  // looks without an answer, in a row
 	unknowns int  // UNKNOWN answers, in a row
 
@@ -57,7 +58,8 @@ const (
 	learnWeight  = 4 // a new run time counts for a quarter
 	lookDivisor  = 6 // a look every sixth of the distance to the expected end
 	spreadFactor = 10
-	listFrom     = 10 // tasks that can be running, above which only lists are asked
+	listFrom     = 10 // tasks that can be running, above which they are looked at by list
+	alarmsMost   = 10 // tasks missed by lists though they ran on, before lists are not believed
 )
 
 // runBase is the prior for a job's run time, in milliseconds.
@@ -146,9 +148,12 @@ func (l *lane) schedule(j *job, now time.Time) time.Time {
 // look asks for one due task, or for the list where that is cheaper.
 func (b *Batch) look(l *lane, now time.Time) (Step, bool) {
 	byList := l.looksByList()
-	if at := l.ask.at.Add(l.PollMin * time.Duration(max(l.pages, 1))); byList && !l.listing {
+	if byList && !l.listing {
+		at := later(l.glance.at.Add(l.PollMin*time.Duration(max(l.glance.pages, 1))), l.lookAfter)
 		if !at.After(now) {
-			return b.list(l, now)
+			l.listing = true
+			l.glance.at = now
+			return Step{Effect: &Effect{Op: OpList, Lane: l.index, Status: StatusRunning}}, true
 		}
 		b.wakeAt(at)
 	}
@@ -156,11 +161,18 @@ func (b *Batch) look(l *lane, now time.Time) (Step, bool) {
 	due := 0
 	for _, j := range l.live {
 		w := &j.watch
-		if w.busy || w.next.IsZero() || byList && !w.single {
+		if w.busy || w.next.IsZero() {
 			continue
 		}
-		if w.next.After(now) {
-			b.wakeAt(w.next)
+		next := w.next
+		if byList && !w.single {
+			if w.glimpsed {
+				continue
+			}
+			next = later(next, later(w.since, w.seenAt).Add(l.PollMax)) // it may never be seen running
+		}
+		if next.After(now) {
+			b.wakeAt(next)
 			continue
 		}
 		if !w.single {
@@ -188,16 +200,41 @@ func (b *Batch) look(l *lane, now time.Time) (Step, bool) {
 	return Step{Effect: b.about(first, OpQuery)}, true
 }
 
-// looksByList reports whether so many tasks can be running that lists, as often
-// as poll_min allows, tell sooner and cost less than looks at single tasks. Where
-// lists fail, single looks go on.
+// looksByList reports whether so many tasks can be running that lists of those that
+// run, as often as poll_min allows, tell sooner and cost less than looks at single
+// tasks. Where lists fail, or miss tasks that run, single looks go on.
 func (l *lane) looksByList() bool {
-	return min(len(l.live), l.Running) > listFrom && l.listFails == 0
+	return min(len(l.live), l.Running) > listFrom && l.listFails == 0 && l.glance.alarms < alarmsMost
+}
+
+// judgeGlance takes in a list of the tasks that run. It tells which are to be asked
+// for alone, and nothing else: what a provider leaves out of it is no evidence.
+func (b *Batch) judgeGlance(l *lane, o Observation, now time.Time) {
+	if o.Result != Listed || !o.Complete {
+		b.listFailed(l, o, now)
+		return
+	}
+	l.blanks, l.listFails, l.glance.pages = 0, 0, o.Pages
+	listed := make(map[string]bool, len(o.Rows))
+	for _, r := range o.Rows {
+		listed[r.Task] = true
+		if j, ours := b.byTask[r.Task]; ours {
+			l.heard(j, r, now)
+		}
+	}
+	for _, j := range l.live {
+		if w := &j.watch; w.glimpsed && !w.busy && !listed[j.task()] {
+			w.single, w.next = true, now
+		}
+	}
 }
 
 // looked takes in an answered query and returns how many UNKNOWN came in a row.
 func (l *lane) looked(j *job, s Status, now time.Time) (unknowns int) {
 	w := &j.watch
+	if w.single && w.glimpsed {
+		l.glance.alarms = max(0, l.glance.alarms+alarm(s))
+	}
 	w.fails, w.single = 0, false
 	if s == StatusUnknown {
 		w.unknowns++
@@ -208,6 +245,14 @@ func (l *lane) looked(j *job, s Status, now time.Time) (unknowns int) {
 	w.unknowns = 0
 	l.note(j, s, now)
 	return 0
+}
+
+// alarm is 1 if a task that a list missed runs on.
+func alarm(s Status) int {
+	if s == StatusRunning {
+		return 1
+	}
+	return -1
 }
 
 // note keeps a status and plans the next look. A task that is still PENDING has
@@ -243,6 +288,7 @@ func (l *lane) heard(j *job, r Row, now time.Time) {
 	}
 	switch r.Status {
 	case StatusPending, StatusRunning:
+		j.watch.glimpsed = r.Status == StatusRunning
 		l.note(j, r.Status, now)
 	default:
 		j.watch.next, j.watch.single = now, true

@@ -140,7 +140,8 @@ func (r *rig) await(op Op) Effect {
 	return Effect{}
 }
 
-// countStrangers answers a list that is under way with our own tasks.
+// countStrangers answers a list that is under way with our own tasks; one of running
+// tasks does not show them yet.
 func (r *rig) countStrangers() bool {
 	r.t.Helper()
 	i := slices.IndexFunc(r.flying, func(e Effect) bool { return e.Op == OpList })
@@ -149,7 +150,11 @@ func (r *rig) countStrangers() bool {
 	}
 	e := r.flying[i]
 	r.flying = slices.Delete(r.flying, i, i+1)
-	r.answer(e, Observation{Result: Listed, Complete: true, Pages: 1, Rows: r.mine()})
+	rows := r.mine()
+	if e.Status != "" {
+		rows = nil
+	}
+	r.answer(e, Observation{Result: Listed, Complete: true, Pages: 1, Rows: rows})
 	return true
 }
 

@@ -62,15 +62,17 @@ func (b *Batch) list(l *lane, now time.Time) (Step, bool) {
 func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 	l := b.lanes[o.Effect.Lane]
 	l.listing = false
+	if o.Effect.Status != "" {
+		b.judgeGlance(l, o, now)
+		return nil
+	}
 	var unknown []Row
 	seeing := o.Result == Listed && o.Complete
 	if seeing {
 		unknown, seeing = b.sift(l, o.Rows, now)
 	}
 	if !seeing {
-		l.listFails++
-		l.listAfter = now.Add(backoff(l.listFails, o.RetryAfter))
-		b.refusedLook(l, o)
+		b.listFailed(l, o, now)
 		return nil
 	}
 	l.blanks = 0
@@ -99,6 +101,13 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 		return l.foreign(l.baseline.rows, false)
 	}
 	return l.foreign(unknown, l.intruders(unknown))
+}
+
+// listFailed backs off after a list that tells nothing.
+func (b *Batch) listFailed(l *lane, o Observation, now time.Time) {
+	l.listFails++
+	l.listAfter = now.Add(backoff(l.listFails, o.RetryAfter))
+	b.refusedLook(l, o)
 }
 
 // sift takes what the list says of our tasks, counts the live tasks of others,

@@ -198,23 +198,30 @@ func (p *provider) query(id string) Observation {
 	return o
 }
 
-// list answers a complete list, in which drift may hide one row; never the same
-// one twice in a row, or no list could prove anything.
-func (p *provider) list(drift bool) Observation {
+// list answers a complete list, of all tasks or of those in one status, in which
+// drift may hide one row; never the same one twice in a row, or no list could prove
+// anything.
+func (p *provider) list(only Status, drift bool) Observation {
 	o := Observation{Result: Listed, Complete: true, Pages: 1}
 	for _, t := range p.tasks {
-		if !t.visible.After(p.now) && p.now.Sub(t.made) < p.life {
+		if !t.visible.After(p.now) && p.now.Sub(t.made) < p.life && (only == "" || only == t.status) {
 			o.Rows = append(o.Rows, Row{Task: t.id, Model: p.model, Status: t.status, KeyID: t.key})
 		}
 	}
 	before := p.missed
-	p.missed = ""
+	if only == "" {
+		p.missed = ""
+	}
 	if drift && len(o.Rows) > 0 {
-		if i := p.rnd.IntN(len(o.Rows)); o.Rows[i].Task != before {
-			p.missed = o.Rows[i].Task
+		i := p.rnd.IntN(len(o.Rows))
+		switch task := o.Rows[i].Task; {
+		case only != "":
+			o.Rows = slices.Delete(o.Rows, i, i+1)
+		case task != before:
+			p.missed = task
 			o.Rows = slices.Delete(o.Rows, i, i+1)
 		}
 	}
-	o.Pages = 1 + len(o.Rows)/100
+	o.Pages = max(1, (len(o.Rows)+99)/100)
 	return o
 }

@@ -38,7 +38,7 @@ func (s *sim) mayStart(e Effect) error {
 	}
 	s.busy[key] = e.Op
 	s.calls[e.Op]++
-	s.call(e, s.now.Sub(epoch), s.b.lanes[0].pages)
+	s.call(e, s.now.Sub(epoch), s.b.lanes[0].pages, s.b.lanes[0].glance.pages)
 	if last := s.events[len(s.events)-1]; e.Op == OpCreate && (last.Kind != Intended || last.Job != e.Job || last.Attempt != e.Attempt) {
 		return fmt.Errorf("a create of %s without its durable intent", e.Job)
 	}
@@ -55,7 +55,7 @@ func (s *sim) mayStart(e Effect) error {
 	if e.Op == OpList && s.open != "" && s.b.lanes[0].open.state == StateSubmitting {
 		s.hit("list: asked while a create is open")
 	}
-	if e.Op == OpList && s.b.lanes[0].looksByList() {
+	if e.Op == OpList && e.Status != "" {
 		s.hit("looks by list")
 	}
 	if s.now.Sub(s.minute) >= time.Minute {
@@ -159,7 +159,7 @@ func (s *sim) ask(e Effect) Observation {
 	}
 	switch e.Op {
 	case OpList:
-		return s.askList()
+		return s.askList(e)
 	case OpQuery:
 		return s.askQuery(e)
 	case OpCancel:
@@ -170,11 +170,11 @@ func (s *sim) ask(e Effect) Observation {
 	return s.askFetch(e)
 }
 
-func (s *sim) askList() Observation {
+func (s *sim) askList(e Effect) Observation {
 	if s.fault(s.mix.incomplete, "list: incomplete") {
 		return Observation{Result: Listed, Rows: []Row{}, Complete: false, Pages: 1}
 	}
-	o := s.p.list(!s.calm() && s.chance(s.mix.drift))
+	o := s.p.list(e.Status, !s.calm() && s.chance(s.mix.drift))
 	if s.p.missed != "" {
 		s.hit("list: row missed")
 	}

@@ -69,7 +69,10 @@ type trace struct {
 }
 
 // call takes in one effect; a list is as many calls as the last one had pages.
-func (t *trace) call(e Effect, at time.Duration, pages int) {
+func (t *trace) call(e Effect, at time.Duration, pages, glancePages int) {
+	if e.Status != "" {
+		pages = glancePages
+	}
 	switch {
 	case !t.traced || e.Op == OpFetch || e.Op == OpUpload:
 	case e.Op == OpCreate:
@@ -97,10 +100,8 @@ var shapes = []struct {
 	{50, 10, 2, 1.05, 0, 1. / 3},
 	{500, 10, 2, 1.05, 0, 1. / 3},
 	{400, 10, 90, 0, 1. / 10, 1. / 3},
-	// Looks by list aim at a tenth of the delay. They reach it when a list takes one
-	// page; those of today carry a day's history along.
-	{200, 40, 5, 0, 0, 1. / 3},
-	{400, 100, 0, 0, 1. / 10, 1. / 3},
+	{200, 40, 5, 0, 0, 1. / 10}, // looks by list
+	{400, 100, 0, 0, 1. / 10, 1. / 10},
 }
 
 // BenchmarkBatch prints how close a batch comes to what is possible, beside the

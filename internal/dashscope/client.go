@@ -214,6 +214,7 @@ func (c *Client) Probe(ctx context.Context) (time.Time, error) {
 // ListRequest selects a page of the account's tasks of the last 24 hours.
 type ListRequest struct {
 	Model    string // empty for all
+	Status   string // only tasks in this status; empty for all
 	Page     int    // from 1; 0 means 1
 	PageSize int    // 0 leaves it to the provider (10); the maximum is not published
 }
@@ -228,6 +229,9 @@ func (c *Client) List(ctx context.Context, r ListRequest) (Page, error) {
 	}
 	if r.Model != "" {
 		query.Set("model_name", r.Model)
+	}
+	if r.Status != "" {
+		query.Set("status", r.Status)
 	}
 	a, err := c.send(ctx, call{op: OpList, method: http.MethodGet, path: tasksPath, query: query, timeout: c.read})
 	if err != nil {

@@ -200,7 +200,7 @@ func TestListReadsTheDocumentedPage(t *testing.T) {
 		sent = r.Method + " " + r.URL.String()
 		io.WriteString(w, golden(t, "list.json"))
 	})
-	got, err := c.List(t.Context(), dashscope.ListRequest{Model: "wan2.2-animate-move", Page: 1, PageSize: 10})
+	got, err := c.List(t.Context(), dashscope.ListRequest{Model: "wan2.2-animate-move", Status: "RUNNING", Page: 1, PageSize: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestListReadsTheDocumentedPage(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if sent != "GET /api/v1/tasks/?model_name=wan2.2-animate-move&page_no=1&page_size=10" {
+	if sent != "GET /api/v1/tasks/?model_name=wan2.2-animate-move&page_no=1&page_size=10&status=RUNNING" {
 		t.Errorf("sent %s", sent)
 	}
 }
