@@ -144,12 +144,8 @@ func (l *firstLines) Read(p []byte) (int, error) {
 // where the run was started, which no record tells. "" if no command does.
 func commandFolder(r *Report) string {
 	for _, j := range r.Jobs {
-		if j.Error == nil || j.Error.Code != codeQuarantined {
-			continue
-		}
-		rest, ok := strings.CutPrefix(j.Error.Hint, "wanbatch resolve ")
-		if folder, _, found := strings.Cut(rest, " "+j.ID+" --adopt "); ok && found {
-			return folder
+		if j.Error != nil && len(j.Error.Commands) > 0 {
+			return resolveFolder(j.Error.Commands[0])
 		}
 	}
 	return ""

@@ -2,3 +2,9 @@ package pipeline
 
 // RaceEnabled is raceEnabled, for the tests outside the package.
 const RaceEnabled = raceEnabled
+
+// Words of command lines, for the tests outside the package.
+var (
+	ShellWord = shellWord
+	FirstWord = firstWord
+)

@@ -164,6 +164,8 @@ type Failure struct {
 	Message string `json:"message"`
 	Hint    string `json:"hint"`
 	Charged *bool  `json:"charged"` // null if only the provider's bill can tell
+	// Commands settle a quarantined job, each in its own way and to be run as it stands.
+	Commands []string `json:"commands,omitzero"`
 }
 
 const reportNote = "billed is confirmed usage at list price, before free quota, discounts and tax; " +

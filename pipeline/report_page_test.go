@@ -161,7 +161,8 @@ func testPageOfHostileText(t *testing.T, chrome context.Context) {
 		j.Image = "http://x;script-src 'unsafe-inline'/" + evil
 		j.Labels = map[string]string{evil: evil, "__proto__": "constructor"}
 		j.State = []string{"failed", "quarantined", evil}[i]
-		j.Error = &pipeline.Failure{Code: evil, Message: evil, Hint: "wanbatch resolve a';window.owned=5;' " + evil + " --adopt " + evil}
+		j.Error = &pipeline.Failure{Code: evil, Message: evil, Hint: "wanbatch resolve a';window.owned=5;' " + evil + " --adopt " + evil,
+			Commands: []string{"wanbatch resolve a b --adopt " + evil, evil}}
 		j.Attempts = []pipeline.Try{{N: 1, Outcome: evil, Candidates: []string{evil, "$(touch owned)"}}}
 	}
 	file := filepath.Join(t.TempDir(), "report.html")

@@ -1,7 +1,7 @@
 package pipeline
 
 import (
-	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -127,7 +127,8 @@ func newFailure(job batch.Job, folder string) *Failure {
 	a := job.Attempts[len(job.Attempts)-1]
 	switch job.State {
 	case batch.StateQuarantined:
-		return &Failure{Code: codeQuarantined, Message: quarantineMessage(a), Hint: resolveHint(job.ID, a, folder)}
+		return &Failure{Code: codeQuarantined, Message: quarantineMessage(a), Hint: resolveHint(folder, job.ID, a),
+			Commands: resolveCommands(folder, job.ID, a)}
 	case batch.StateLost:
 		f := &Failure{Code: codeLost, Message: "the result can no longer be fetched: " + job.Reason,
 			Hint: "run again with --retry-failed to pay for it anew"}
@@ -180,13 +181,35 @@ func quarantineMessage(a batch.Attempt) string {
 	return what + "; it may be one of " + strings.Join(a.Candidates, ", ")
 }
 
-// resolveHint is the command that settles a quarantined job.
-func resolveHint(id string, a batch.Attempt, folder string) string {
+// resolveHint tells of the commands that settle a quarantined job.
+func resolveHint(folder, id string, a batch.Attempt) string {
 	task := "TASK"
 	if len(a.Candidates) == 1 {
 		task = a.Candidates[0]
 	}
-	return fmt.Sprintf("wanbatch resolve %s %s --adopt %s, or --resubmit (may pay twice), or --abandon", folder, id, task)
+	return resolveLine(folder, id, "--adopt", task) + ", or --resubmit (may pay twice), or --abandon"
+}
+
+// resolveCommands are those commands, each to be run as it stands.
+func resolveCommands(folder, id string, a batch.Attempt) []string {
+	var lines []string
+	for _, task := range a.Candidates {
+		lines = append(lines, resolveLine(folder, id, "--adopt", task))
+	}
+	return append(lines, resolveLine(folder, id, "--resubmit"), resolveLine(folder, id, "--abandon"))
+}
+
+func resolveLine(folder, id string, verdict ...string) string {
+	return CommandLine("resolve", []string{filepath.ToSlash(folder), id}, verdict...)
+}
+
+// resolveFolder is the folder in a command of resolveCommands.
+func resolveFolder(line string) string {
+	args, _ := strings.CutPrefix(line, "wanbatch resolve ")
+	if _, after, dashed := strings.Cut(args, " -- "); dashed && strings.HasPrefix(args, "--") {
+		args = after
+	}
+	return firstWord(args)
 }
 
 func optional(s string) *string {

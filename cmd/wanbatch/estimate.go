@@ -84,7 +84,8 @@ func (p *program) estimate(ctx context.Context, arg string, o estimateOptions) e
 	}
 	p.out.forecast(f, time.Now())
 	if o.save != "" {
-		p.err.line("plan saved; run exactly this with: wanbatch run %s --plan %s%s", shellWord(arg), shellWord(o.save), o.flagged())
+		p.err.line("plan saved; run exactly this with: %s",
+			pipeline.CommandLine("run", []string{arg}, append([]string{"--plan", o.save}, o.flagged()...)...))
 	}
 	return nil
 }

@@ -82,8 +82,8 @@ func (p *program) init(ctx context.Context, args []string, o initOptions) error 
 	if err := o.write(text); err != nil {
 		return err
 	}
-	p.err.line("%s: %s, %s %s at list price; next: wanbatch rehearse %s", o.output,
-		count(plan.Len(), "job"), span(plan.Estimate().Money), plan.Currency, shellWord(o.output))
+	p.err.line("%s: %s, %s %s at list price; next: %s", o.output,
+		count(plan.Len(), "job"), span(plan.Estimate().Money), plan.Currency, pipeline.CommandLine("rehearse", []string{o.output}))
 	return nil
 }
 

@@ -162,6 +162,19 @@ func (p *printer) labeled(label, text string) {
 	}
 }
 
+// command prints a command beside a label, whole so that it can be pasted, and a text
+// after it: in the same line if both fit into 80 columns.
+func (p *printer) command(label, command, text string) {
+	const indent, room = 12, 80 - 1 - 12
+	if columns(clean(command+" "+text)) <= room {
+		command, text = strings.TrimRight(command+" "+text, " "), ""
+	}
+	p.line("  %-*s%s", indent-2, label, command)
+	if text != "" {
+		p.labeled("", text)
+	}
+}
+
 // wrapped breaks a text at spaces into lines of at most so many columns, unless a
 // word is longer. An empty text is one empty line.
 func wrapped(text string, room int) []string {
@@ -178,17 +191,6 @@ func wrapped(text string, room int) []string {
 		}
 	}
 	return lines
-}
-
-// shellWord is a name as it stands in a command that can be pasted.
-func shellWord(name string) string {
-	safe := func(r rune) bool {
-		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_@%+=:,./-", r)
-	}
-	if name != "" && strings.IndexFunc(name, func(r rune) bool { return !safe(r) }) < 0 {
-		return name
-	}
-	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }
 
 // money is an exact amount with its currency.

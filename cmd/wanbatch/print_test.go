@@ -107,18 +107,17 @@ func TestParseMoney(t *testing.T) {
 	}
 }
 
-func TestShellWord(t *testing.T) {
-	for name, want := range map[string]string{
-		"output/spring-dance.yaml": "output/spring-dance.yaml",
-		"舞/Größe.yaml":             "舞/Größe.yaml",
-		"my batch.yaml":            "'my batch.yaml'",
-		"it's.yaml":                `'it'\''s.yaml'`,
-		"$(reboot)":                "'$(reboot)'",
-		"":                         "''",
-	} {
-		if got := shellWord(name); got != want {
-			t.Errorf("shellWord(%q) = %s, want %s", name, got, want)
-		}
+// A command is never broken: it is there to be pasted.
+func TestCommandLines(t *testing.T) {
+	var b bytes.Buffer
+	p := &printer{w: &b}
+	p.command("continue", "wanbatch run a.yaml", "goes on")
+	long := "wanbatch run \"" + strings.Repeat("long  name ", 9) + "\""
+	p.command("continue", long, "goes on")
+	p.command("", long, "")
+	want := "  continue  wanbatch run a.yaml goes on\n  continue  " + long + "\n            goes on\n            " + long + "\n"
+	if b.String() != want {
+		t.Errorf("got:\n%swant:\n%s", b.String(), want)
 	}
 }
 

@@ -81,8 +81,12 @@ func (p *printer) problems(r *pipeline.Report) {
 		if j.Error == nil {
 			continue
 		}
-		if n++; n <= shownProblems {
-			p.prose("  " + j.ID + " " + j.State + ": " + reason(j.Error))
+		if n++; n > shownProblems {
+			continue
+		}
+		p.prose("  " + j.ID + " " + j.State + ": " + reason(j.Error))
+		for _, command := range j.Error.Commands {
+			p.line("    %s", command) // whole, so that it can be pasted
 		}
 	}
 	if n > shownProblems {
@@ -100,7 +104,11 @@ func reason(f *pipeline.Failure) string {
 	if f.Code != "" {
 		what = f.Code + ": " + what
 	}
-	parts := present([]string{what, charged, f.Hint})
+	hint := f.Hint
+	if len(f.Commands) > 0 {
+		hint = "settle it by one of these, of which --resubmit may pay twice"
+	}
+	parts := present([]string{what, charged, hint})
 	for i, part := range parts {
 		parts[i] = strings.TrimRight(part, ".")
 	}
@@ -109,17 +117,18 @@ func reason(f *pipeline.Failure) string {
 
 // next tells how to go on after a run of the manifest arg.
 func (p *printer) next(r *pipeline.Report, runErr error, arg string) {
-	again := "wanbatch run " + shellWord(arg)
+	again := func(flags ...string) string { return pipeline.CommandLine("run", []string{arg}, flags...) }
 	switch {
 	case errors.Is(runErr, pipeline.ErrBudget):
-		p.labeled("continue", again+" --max-cost "+r.Budget.NeedAll().String()+" pays for all that is left")
+		p.command("continue", again("--max-cost", r.Budget.NeedAll().String()), "pays for all that is left")
 	case runErr != nil:
-		p.labeled("continue", again+", with the same flags")
+		p.command("continue", again(), "(with the same flags)")
 	case r.Totals.Quarantined > 0:
-		p.labeled("continue", "settle each quarantined job with its wanbatch resolve command, then "+again)
+		p.labeled("continue", "settle each quarantined job with one of its commands, then")
+		p.command("", again(), "")
 	case r.Totals.Failed+r.Totals.Lost > 0:
-		p.labeled("continue", again+" --retry-failed submits failed and lost jobs again")
+		p.command("continue", again("--retry-failed"), "submits failed and lost jobs again")
 	case !r.Complete:
-		p.labeled("continue", again+" submits the jobs that were left alone")
+		p.command("continue", again(), "submits the jobs that were left alone")
 	}
 }

@@ -50,15 +50,12 @@ func (o *terms) check() error {
 	return nil
 }
 
-// flagged writes the terms out as they must be given again.
-func (o *terms) flagged() string {
-	text := ""
+// flagged are the terms as flags that must be given again.
+func (o *terms) flagged() []string {
+	var flags []string
 	add := func(name, value string) {
-		if strings.ContainsAny(value, " \t\"$&;()<>|*?") {
-			value = "'" + value + "'"
-		}
 		if value != "" {
-			text += " --" + name + " " + value
+			flags = append(flags, "--"+name, value)
 		}
 	}
 	if o.output != "output" {
@@ -76,12 +73,12 @@ func (o *terms) flagged() string {
 		add("reuse", source)
 	}
 	if o.retryFailed {
-		text += " --retry-failed"
+		flags = append(flags, "--retry-failed")
 	}
 	if o.acceptChanges {
-		text += " --accept-changes"
+		flags = append(flags, "--accept-changes")
 	}
-	return text
+	return flags
 }
 
 // pricesFrom reads the file of --prices, nil if there is none.
