@@ -15,6 +15,8 @@ import (
 var (
 	// ErrNotFound: the store has nothing under that key.
 	ErrNotFound = errors.New("not in the store")
+	// ErrExists: there is something under that key already.
+	ErrExists = errors.New("already in the store")
 	// ErrSetup: a person must act: credentials, rights, bucket, region or endpoint.
 	ErrSetup = errors.New("store refuses")
 	// ErrSource: the file cannot be read, or is not what it should be.
@@ -41,6 +43,11 @@ func (r *refusal) Error() string {
 	return text
 }
 
+// unknown reports whether the store does not know what it was asked to do.
+func (r *refusal) unknown() bool {
+	return r.status == http.StatusNotImplemented || r.code == "NotImplemented"
+}
+
 // setup lists codes that no waiting will cure, whatever their status.
 var setup = []string{"NoSuchBucket", "InvalidBucketName", "AuthorizationHeaderMalformed", "InvalidRegion",
 	"InvalidAccessKeyId", "SignatureDoesNotMatch", "UserDisable", "InvalidArgument", "NotImplemented"}
@@ -50,6 +57,8 @@ func (r *refusal) Is(target error) bool {
 	switch target {
 	case ErrNotFound:
 		return r.status == http.StatusNotFound && r.code != "NoSuchBucket"
+	case ErrExists:
+		return r.status == http.StatusPreconditionFailed || r.status == http.StatusNotModified || r.code == "FileAlreadyExists"
 	case ErrSetup:
 		switch r.status {
 		case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect,

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -33,10 +34,27 @@ func newOSS(l Location, c Credentials, carrier http.RoundTripper) *ossBucket {
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 func (b *ossBucket) put(ctx context.Context, key string, u upload) error {
-	_, err := b.client.PutObject(ctx, &oss.PutObjectRequest{
+	r := &oss.PutObjectRequest{
 		Bucket: &b.name, Key: &key, Body: u.body, ContentLength: &u.size, ContentMD5: &u.md5, ContentType: &u.contentType,
 		Metadata: map[string]string{metaSHA256: u.sha256},
-	})
+	}
+	if u.fresh {
+		r.ForbidOverwrite = oss.Ptr("true")
+	}
+	_, err := b.client.PutObject(ctx, r)
+	return err
+}
+
+func (b *ossBucket) get(ctx context.Context, key string) (io.ReadCloser, error) {
+	r, err := b.client.GetObject(ctx, &oss.GetObjectRequest{Bucket: &b.name, Key: &key})
+	if err != nil {
+		return nil, err
+	}
+	return r.Body, nil
+}
+
+func (b *ossBucket) remove(ctx context.Context, key string) error {
+	_, err := b.client.DeleteObject(ctx, &oss.DeleteObjectRequest{Bucket: &b.name, Key: &key})
 	return err
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,11 +42,24 @@ func newS3(l Location, c Credentials, carrier http.RoundTripper) (*s3Bucket, err
 // put sends the body plainly, with its MD5: some stores, OSS among them, take
 // neither the chunks of a signed stream nor checksums that trail it.
 func (b *s3Bucket) put(ctx context.Context, key string, u upload) error {
-	_, err := b.client.PutObject(ctx, b.name, key, u.body, u.size, minio.PutObjectOptions{
+	o := minio.PutObjectOptions{
 		ContentType: u.contentType, UserMetadata: map[string]string{metaSHA256: u.sha256},
 		SendContentMd5: true, DisableContentSha256: true, DisableMultipart: true,
-	})
+	}
+	if u.fresh {
+		o.SetMatchETagExcept("*")
+	}
+	_, err := b.client.PutObject(ctx, b.name, key, u.body, u.size, o)
 	return err
+}
+
+func (b *s3Bucket) get(ctx context.Context, key string) (io.ReadCloser, error) {
+	body, _, _, err := minio.Core{Client: b.client}.GetObject(ctx, b.name, key, minio.GetObjectOptions{})
+	return body, err
+}
+
+func (b *s3Bucket) remove(ctx context.Context, key string) error {
+	return b.client.RemoveObject(ctx, b.name, key, minio.RemoveObjectOptions{})
 }
 
 func (b *s3Bucket) stat(ctx context.Context, key string) (Object, error) {

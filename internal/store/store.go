@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"
 	"crypto/sha256"
@@ -57,6 +58,8 @@ type Store struct {
 type bucket interface {
 	put(ctx context.Context, key string, f upload) error
 	stat(ctx context.Context, key string) (Object, error)
+	get(ctx context.Context, key string) (io.ReadCloser, error)
+	remove(ctx context.Context, key string) error
 	sign(ctx context.Context, key string, life time.Duration) (string, error)
 }
 
@@ -81,6 +84,7 @@ type upload struct {
 	sha256      string
 	md5         string // base64
 	contentType string
+	fresh       bool // only where there is nothing yet
 }
 
 // Open prepares a store. It opens no connection.
@@ -135,10 +139,10 @@ var keyForm = regexp.MustCompile(`^[^/\x00-\x1f\\?#]+(/[^/\x00-\x1f\\?#]+)*$`)
 // Errors match [ErrSource], [ErrSetup] or the context's error; any other passes.
 func (s *Store) Put(ctx context.Context, key string, f File) (address string, err error) {
 	const op = "put"
-	if !keyForm.MatchString(key) || len(key) > 700 {
-		return "", fmt.Errorf("%s: %q is no key", op, key)
+	whole, err := s.whole(op, key)
+	if err != nil {
+		return "", err
 	}
-	whole := s.loc.key(key)
 	switch held, err := s.stat(ctx, whole); {
 	case err == nil && held == Object{f.Bytes, f.SHA256}:
 		return s.loc.Address(key), nil
@@ -164,6 +168,81 @@ func (s *Store) Put(ctx context.Context, key string, f File) (address string, er
 		return "", s.explain(op, key, errors.New("was sent, but the store holds something else"))
 	}
 	return s.loc.Address(key), nil
+}
+
+// whole is the name of a key in the bucket.
+func (s *Store) whole(op, key string) (string, error) {
+	if !keyForm.MatchString(key) || len(key) > 700 {
+		return "", fmt.Errorf("%s: %q is no key", op, key)
+	}
+	return s.loc.key(key), nil
+}
+
+// PutNew stores a small text unless there is something under that key: then the
+// error matches [ErrExists]. Of two at once one wins, where the store knows how:
+//
+//   - S3 by If-None-Match: *, answered 412, or 409 if another put is under way
+//     (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html).
+//     MinIO and others do the same; MinIO once answered 304 (minio/minio#19442).
+//   - OSS by x-oss-forbid-overwrite: true, answered 409 FileAlreadyExists
+//     (https://www.alibabacloud.com/help/en/oss/developer-reference/putobject), which
+//     a bucket with versions ignores.
+//
+// A store that does not know the condition ignores it or says NotImplemented; then
+// the text is put all the same, and only [Store.Get] tells who was the last.
+func (s *Store) PutNew(ctx context.Context, key string, text []byte) error {
+	const op = "put"
+	whole, err := s.whole(op, key)
+	if err != nil {
+		return err
+	}
+	body := bytes.NewReader(text)
+	sum := sha256.Sum256(text)
+	u, err := prepare(File{Body: body, Bytes: body.Size(), SHA256: hex.EncodeToString(sum[:]), ContentType: "text/plain"})
+	if err != nil {
+		return s.explain(op, key, err) // unreachable: it is in memory
+	}
+	u.fresh = true
+	err = judge(s.send(ctx, whole, u, body))
+	if r := (*refusal)(nil); errors.As(err, &r) && r.unknown() {
+		u.fresh = false
+		err = s.send(ctx, whole, u, body)
+	}
+	return s.explain(op, key, err)
+}
+
+// Get returns a small file, or as much as limit of it. Errors are those of
+// [Store.Stat].
+func (s *Store) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	const op = "get"
+	whole, err := s.whole(op, key)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.stall)
+	defer cancel()
+	body, err := s.bucket.get(ctx, whole)
+	if err != nil {
+		return nil, s.explain(op, key, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(body, limit))
+	return text, s.explain(op, key, errors.Join(err, body.Close()))
+}
+
+// Remove removes a file. That it was not there is no error.
+func (s *Store) Remove(ctx context.Context, key string) error {
+	const op = "remove"
+	whole, err := s.whole(op, key)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.stall)
+	defer cancel()
+	err = judge(s.bucket.remove(ctx, whole))
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return s.explain(op, key, err)
 }
 
 // prepare reads the file once for its sums.

@@ -14,6 +14,8 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,6 +56,7 @@ func (d *dealer) open(bucket, kind, id string) {
 // A spy counts requests, and may answer a put in place of the store.
 type spy struct {
 	under *http.Transport
+	mu    sync.Mutex // guards puts
 	puts  int
 	spoil func(r *http.Request, pass func(*http.Request) (*http.Response, error)) (*http.Response, error)
 }
@@ -62,7 +65,9 @@ func (s *spy) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodPut {
 		return s.under.RoundTrip(r)
 	}
+	s.mu.Lock()
 	s.puts++
+	s.mu.Unlock()
 	if s.spoil == nil {
 		return s.under.RoundTrip(r)
 	}
@@ -154,6 +159,64 @@ func TestPutAgain(t *testing.T) {
 			if _, _, body := d.get(signed); !bytes.Equal(body, step.data) {
 				t.Fatalf("step %d: the store holds other bytes", i)
 			}
+		}
+	})
+}
+
+// TestPutNew: of many at once one wins, and nobody writes over it. Where the store
+// knows no such condition the text is put all the same.
+func TestPutNew(t *testing.T) {
+	each(t, func(t *testing.T, d *dealer) {
+		const key = "spring/README.txt"
+		if _, err := d.Get(t.Context(), key, 100); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("before: %v", err)
+		}
+		var won, lost atomic.Int32
+		var winner atomic.Value
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				text := fmt.Sprint("batch ", i)
+				switch err := d.PutNew(t.Context(), key, []byte(text)); {
+				case err == nil:
+					won.Add(1)
+					winner.Store(text)
+				case errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrSetup):
+					lost.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		text, err := d.Get(t.Context(), key, 100)
+		if won.Load() != 1 || lost.Load() != 7 || err != nil || string(text) != winner.Load() {
+			t.Errorf("%d won, %d lost; %q is there, %v won, %v", won.Load(), lost.Load(), text, winner.Load(), err)
+		}
+		if text, err = d.Get(t.Context(), key, 3); string(text) != "bat" || err != nil {
+			t.Errorf("the beginning: %q, %v", text, err)
+		}
+		for range 2 {
+			if err := d.Remove(t.Context(), key); err != nil {
+				t.Errorf("remove: %v", err)
+			}
+		}
+		if _, err := d.Stat(t.Context(), key); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("removed: %v", err)
+		}
+		d.spy.spoil = func(r *http.Request, pass func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			if r.Header.Get("If-None-Match")+r.Header.Get("X-Oss-Forbid-Overwrite") == "" {
+				return pass(r)
+			}
+			const body = "<Error><Code>NotImplemented</Code><Message>A header you provided</Message></Error>"
+			io.Copy(io.Discard, r.Body)
+			return &http.Response{StatusCode: 501, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+		}
+		if err := d.PutNew(t.Context(), key, []byte("plain")); err != nil {
+			t.Errorf("a store without conditions: %v", err)
+		}
+		if text, err := d.Get(t.Context(), key, 100); string(text) != "plain" || err != nil {
+			t.Errorf("a store without conditions holds %q, %v", text, err)
 		}
 	})
 }

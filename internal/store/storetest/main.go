@@ -4,8 +4,9 @@
 //
 // gofakes3 speaks S3 and checks no signature. In front of it this program refuses
 // whoever shows no key, another key than the one it was given, or a signed URL
-// whose time is over, and speaks so much OSS as its SDK needs: x-oss-meta-* headers
-// and the CRC-64 of what was put.
+// whose time is over, or whose clock is off, and speaks so much OSS as its SDK needs:
+// x-oss-meta-* headers, x-oss-forbid-overwrite and the CRC-64 of what was put. Flags
+// make it a store that is set up wrongly.
 package main
 
 import (
@@ -16,9 +17,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/johannesboyne/gofakes3"
@@ -27,15 +30,19 @@ import (
 
 func main() {
 	bucket := flag.String("bucket", "bucket", "its `name`")
-	id := flag.String("id", "AKTEST", "the only access key `id`")
+	d := &door{}
+	flag.StringVar(&d.id, "id", "AKTEST", "the only access key `id`")
+	flag.DurationVar(&d.ahead, "ahead", 0, "how far its clock is ahead")
+	flag.StringVar(&d.denied, "deny", "", "a `method` that nobody may use")
+	flag.BoolVar(&d.hangs, "hang", false, "take requests and never answer")
 	flag.Parse()
-	if err := run(*bucket, *id); err != nil {
+	if err := run(*bucket, d); err != nil {
 		fmt.Fprintln(os.Stderr, "storetest:", err)
 		os.Exit(1)
 	}
 }
 
-func run(bucket, id string) error {
+func run(bucket string, d *door) error {
 	backend := s3mem.New()
 	if err := backend.CreateBucket(bucket); err != nil {
 		return err
@@ -45,12 +52,12 @@ func run(bucket, id string) error {
 		return err
 	}
 	fmt.Println("http://" + listener.Addr().String())
-	door := &door{id: id, behind: gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server()}
+	d.behind = gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server()
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		_ = listener.Close()
 	}()
-	err = http.Serve(listener, door) //nolint:gosec // a test's server
+	err = http.Serve(listener, d) //nolint:gosec // a test's server
 	if strings.Contains(err.Error(), "use of closed") {
 		return nil
 	}
@@ -60,25 +67,48 @@ func run(bucket, id string) error {
 // A door stands before the store.
 type door struct {
 	id     string
+	ahead  time.Duration
+	denied string
+	hangs  bool
 	behind http.Handler
+
+	fresh sync.Mutex // held while something is put only if it is not there
 }
 
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d.hangs {
+		<-r.Context().Done()
+		return
+	}
 	q := r.URL.Query()
 	switch shown := r.Header.Get("Authorization") + q.Get("X-Amz-Credential") + q.Get("x-oss-credential"); {
 	case shown == "":
-		refuse(w, "AccessDenied", "Access Denied.")
+		refuse(w, http.StatusForbidden, "AccessDenied", "Access Denied.")
 		return
 	case !strings.Contains(shown, d.id+"/"):
-		refuse(w, "InvalidAccessKeyId", "The access key id does not exist: "+shown)
+		refuse(w, http.StatusForbidden, "InvalidAccessKeyId", "The access key id does not exist: "+shown)
 		return
 	case over(q.Get("X-Amz-Date"), q.Get("X-Amz-Expires")), over(q.Get("x-oss-date"), q.Get("x-oss-expires")):
-		refuse(w, "AccessDenied", "Request has expired")
+		refuse(w, http.StatusForbidden, "AccessDenied", "Request has expired")
+		return
+	case d.skewed(r.Header.Get("X-Amz-Date")), d.skewed(r.Header.Get("X-Oss-Date")):
+		refuse(w, http.StatusForbidden, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.")
+		return
+	case r.Method == d.denied:
+		refuse(w, http.StatusForbidden, "AccessDenied", "Access Denied.")
 		return
 	}
 	for name := range r.Header {
 		if rest, ok := strings.CutPrefix(name, "X-Oss-Meta-"); ok {
 			r.Header["X-Amz-Meta-"+rest] = r.Header[name]
+		}
+	}
+	if r.Header.Get("X-Oss-Forbid-Overwrite") == "true" {
+		d.fresh.Lock()
+		defer d.fresh.Unlock()
+		if d.holds(r) {
+			refuse(w, http.StatusConflict, "FileAlreadyExists", "The object you specified already exists and can not be overwritten.")
+			return
 		}
 	}
 	crc := crc64.New(crc64.MakeTable(crc64.ECMA))
@@ -97,19 +127,36 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// holds tells whether there is something where r wants to put something.
+func (d *door) holds(r *http.Request) bool {
+	look := httptest.NewRequest(http.MethodHead, r.URL.String(), nil)
+	look.Host = r.Host
+	answer := httptest.NewRecorder()
+	d.behind.ServeHTTP(answer, look)
+	return answer.Code == http.StatusOK
+}
+
+// skewed tells a request whose time is too far from ours.
+func (d *door) skewed(date string) bool {
+	at, err := time.Parse(dateForm, date)
+	return err == nil && time.Now().Add(d.ahead).Sub(at).Abs() > 15*time.Minute
+}
+
+const dateForm = "20060102T150405Z"
+
 // over tells a signed URL whose time is past.
 func over(date, seconds string) bool {
 	if date == "" {
 		return false
 	}
-	at, err := time.Parse("20060102T150405Z", date)
+	at, err := time.Parse(dateForm, date)
 	n, err2 := strconv.Atoi(seconds)
 	return err != nil || err2 != nil || n > 7*24*60*60 || time.Now().After(at.Add(time.Duration(n)*time.Second))
 }
 
-func refuse(w http.ResponseWriter, code, message string) {
+func refuse(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/xml")
-	w.WriteHeader(http.StatusForbidden)
+	w.WriteHeader(status)
 	fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>%s</Message></Error>`, code, message)
 }
 
