@@ -20,7 +20,9 @@ type bucket struct {
 	objects map[string][]byte
 	meta    map[string]http.Header
 	puts    map[string]int // objects that were stored, by path
-	up      time.Time      // it answers 503 before
+	failing time.Time      // it answers 503 from here on
+	up      time.Time      // and before this
+	loose   bool           // it knows no conditions
 }
 
 const bucketEndpoint = "http://127.0.0.1:8"
@@ -32,10 +34,21 @@ func newBucket() *bucket {
 }
 
 // down lets the bucket fail for so long from now on.
-func (b *bucket) down(d time.Duration) {
+func (b *bucket) down(d time.Duration) { b.downAfter(0, d) }
+
+// downAfter lets the bucket fail for so long after a while.
+func (b *bucket) downAfter(while, d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.up = time.Now().Add(d)
+	b.failing = time.Now().Add(while)
+	b.up = b.failing.Add(d)
+}
+
+// fails tells whether the bucket is down now.
+func (b *bucket) fails() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !time.Now().Before(b.failing) && time.Now().Before(b.up)
 }
 
 // sum is the SHA-256 of the object at a URL; "" if there is none.
@@ -50,15 +63,18 @@ func (b *bucket) sum(url string) string {
 }
 
 func (b *bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	down := b.fails()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	data, found := b.objects[r.URL.Path]
 	signed := r.Method == http.MethodGet && r.URL.Query().Get("X-Amz-Signature") != "" && r.URL.Query().Get("X-Amz-Expires") == "90000" // 25 h
 	switch {
-	case time.Now().Before(b.up):
+	case down:
 		w.WriteHeader(http.StatusServiceUnavailable)
 	case !strings.Contains(r.Header.Get("Authorization"), "AKWORLD/") && !signed:
 		w.WriteHeader(http.StatusForbidden)
+	case r.Header.Get("If-None-Match") == "*" && found && !b.loose:
+		w.WriteHeader(http.StatusPreconditionFailed)
 	case r.Method == http.MethodPut:
 		data, _ := io.ReadAll(r.Body)
 		if sum := md5.Sum(data); r.Header.Get("Content-Md5") != base64.StdEncoding.EncodeToString(sum[:]) {

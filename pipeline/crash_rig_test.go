@@ -36,9 +36,11 @@ type world struct {
 	t        *testing.T
 	disk     *disktest.Disk
 	provider *emulator.Server
-	bucket   *bucket // of one's own; it lives on too
-	threads  string  // a real folder for locks and reports: effects run in the real pools; "": one after the other
-	early    *Plan   // of the first pair alone
+	bucket   *bucket           // of one's own; it lives on too
+	threads  string            // a real folder for locks and reports: effects run in the real pools; "": one after the other
+	early    *Plan             // of the first pair alone
+	toBucket http.RoundTripper // in place of the network between this machine and the bucket; nil: that
+	edit     func(*Config)     // what else a run is told; may be nil
 
 	mu      sync.Mutex // guards all below
 	ticks   int        // of this life
@@ -239,7 +241,7 @@ func (w *world) run(p *Plan) error {
 		if err != nil {
 			return err
 		}
-		workers, err := newWorkers(p, f.core, cfg, target)
+		workers, err := newWorkers(p, f, cfg, target)
 		if err != nil {
 			return err
 		}
@@ -247,7 +249,7 @@ func (w *world) run(p *Plan) error {
 		if err := sameLane(f.core, target, workers.key); err != nil {
 			return err
 		}
-		return drive(ctx, f, workers, cfg, opened(p, cfg, target, workers.key))
+		return begin(ctx, ctx, f, workers, cfg, opened(p, cfg, target, workers.key), nil)
 	})
 }
 
@@ -267,9 +269,16 @@ func (w *world) inFolder(p *Plan, do func(context.Context, *folder, Config) erro
 }
 
 func (w *world) config() Config {
-	return Config{Output: w.threads, Key: "sk-world", Endpoint: worldEndpoint, Transport: w, seams: seams{
+	cfg := Config{Output: w.threads, Key: "sk-world", Endpoint: worldEndpoint, Transport: w, seams: seams{
 		disk: func(*os.Root) disk.Disk { return w.disk }, results: w, buckets: toBucket{w}, inline: w.threads == "",
 	}, StoreKeys: bucketKeys}
+	if w.toBucket != nil {
+		cfg.seams.buckets = w.toBucket
+	}
+	if w.edit != nil {
+		w.edit(&cfg)
+	}
+	return cfg
 }
 
 // resolve settles every quarantined job, as a person does who has looked at the

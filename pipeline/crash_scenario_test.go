@@ -87,7 +87,15 @@ func scenarios() []scenario {
 			intoBucket(true)(p, opt)
 			opt.URLLife = 10 * time.Minute
 		}, start: func(w *world) {
-			w.bucket.down(16*time.Minute + 11*time.Second + 300*time.Millisecond)
+			w.bucket.downAfter(time.Second, 16*time.Minute+10*time.Second+300*time.Millisecond)
+		}, story: func(w *world, p *Plan) error {
+			for {
+				err := w.run(p)
+				if err == nil || w.dead() || !w.bucket.fails() {
+					return err
+				}
+				time.Sleep(time.Minute) // who died before the claim finds the bucket down, and comes again
+			}
 		}},
 		{name: "second run with more jobs", jobs: 2, story: func(w *world, p *Plan) error {
 			return errors.Join(w.run(w.early), w.run(p))

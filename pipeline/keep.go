@@ -10,6 +10,8 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -43,17 +45,21 @@ type note struct {
 // keeper is the bucket that a run's videos are put into.
 type keeper struct {
 	store *store.Store
-	batch string // names the folder in it
-	only  bool   // the local video does not stay
+	batch string    // names the folder in it
+	begun time.Time // tells the batch from another of that name
+	only  bool      // the local video does not stay
+
+	confirmed atomic.Bool // that the folder is the batch's
 }
 
-// newKeeper opens the manifest's output.store, nil if there is none.
-func newKeeper(m *Manifest, cfg Config) (*keeper, error) {
+// newKeeper opens the manifest's output.store for the batch in a folder, nil if there
+// is none.
+func newKeeper(m *Manifest, f *folder, cfg Config) (*keeper, error) {
 	s, err := openStore("output.store", m.Output.Store, cfg)
 	if s == nil {
 		return nil, err
 	}
-	return &keeper{store: s, batch: m.Name, only: m.Output.StoreOnly}, nil
+	return &keeper{store: s, batch: m.Name, begun: f.begun, only: m.Output.StoreOnly}, nil
 }
 
 func (k *keeper) close() {
@@ -62,38 +68,27 @@ func (k *keeper) close() {
 	}
 }
 
-// probe puts a small file beside the videos, once per batch: whether bucket,
-// endpoint and rights are right should be known before anything is paid. Where
-// something was paid already nothing may stand before its download, and a bucket
-// that is only down for now is waited for then.
-func (k *keeper) probe(ctx context.Context, core *batch.Batch) error {
-	if v := core.View(); k == nil || v.Live+v.Jobs[batch.StateFetching]+len(v.InDoubt) > 0 {
-		return nil
-	}
-	const text = "The videos in this folder were put here by wanbatch.\n"
-	f := store.File{Body: strings.NewReader(text), Bytes: int64(len(text)), SHA256: hexSHA256([]byte(text)), ContentType: "text/plain"}
-	_, err := k.store.Put(ctx, k.batch+"/README.txt", f)
-	if ctx.Err() == nil && !errors.Is(err, store.ErrSetup) {
-		return nil
-	}
-	return storeError(ctx, err)
-}
-
 // storeError is the end of a run that cannot put something into its bucket.
 func storeError(ctx context.Context, err error) error {
+	var claimed *claimedError
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w; run again to continue", ErrInterrupted)
+	case errors.As(err, &claimed):
+		return fmt.Errorf("%w: output.store: %w; %s", ErrUsage, err, bucketHint(err.Error()))
 	case errors.Is(err, store.ErrSetup):
-		return fmt.Errorf("%w: output.store: %w; %s", ErrAccount, err, storeHint)
+		return fmt.Errorf("%w: output.store: %w; %s", ErrAccount, err, bucketHint(err.Error()))
 	}
 	return fmt.Errorf("output.store: %w", err)
 }
 
 // put brings a verified video into the bucket and returns its artifact there.
 func (k *keeper) put(ctx context.Context, on disk.Disk, a batch.Artifact) (*batch.Artifact, error) {
+	if err := k.confirm(ctx); err != nil {
+		return nil, err
+	}
 	f, err := on.OpenFile(a.Path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
@@ -190,4 +185,20 @@ func (f *folder) sweep() {
 	}
 }
 
-const storeHint = "check the bucket, its region and endpoint, and what the credentials may do: put, read and look up objects"
+// bucketHint tells a person what to do about what a bucket said.
+func bucketHint(said string) string {
+	for _, one := range []struct{ word, hint string }{
+		{"another batch", claimHint},
+		{"RequestTimeTooSkewed", "set this machine's clock (NTP): a store refuses what was signed more than 15 minutes ago or ahead"},
+		{"NoSuchBucket", "make the bucket, or correct its name, region and endpoint"},
+		{"InvalidAccessKeyId", "check the access key: it must be one of the bucket's own cloud, and not be disabled"},
+		{"SignatureDoesNotMatch", "check the secret of the access key, and region and endpoint of the bucket"},
+		{"Token", "the temporary credentials have ended or are no good: get new ones"},
+		{"AccessDenied", "let the credentials put, read and look up objects in the bucket, also below its prefix"},
+	} {
+		if strings.Contains(said, one.word) {
+			return one.hint
+		}
+	}
+	return "check the bucket, its region and endpoint, and what the credentials may do: put, read and look up objects"
+}

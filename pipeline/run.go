@@ -90,7 +90,7 @@ func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target e
 	if v := f.core.View(); v.Left-v.Unselected+len(retries) == 0 {
 		return nil // everything is at rest: no key is needed, nothing is asked
 	}
-	w, err := newWorkers(p, f.core, cfg, target)
+	w, err := newWorkers(p, f, cfg, target)
 	if err != nil {
 		return err
 	}
@@ -102,13 +102,27 @@ func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target e
 	if err != nil {
 		return err
 	}
-	if err = w.keeper.probe(locking, f.core); err == nil {
-		err = f.record(retries...)
-	}
-	if err == nil {
-		err = drive(ctx, f, w, cfg, opened(p, cfg, target, w.key))
-	}
+	err = begin(ctx, locking, f, w, cfg, opened(p, cfg, target, w.key), retries)
 	return errors.Join(err, lane.release())
+}
+
+// begin prepares the bucket that videos go to and drives the batch. If that bucket is
+// not to be had, nothing is created: what is live already is followed all the same.
+func begin(ctx, locking context.Context, f *folder, w *workers, cfg Config, open batch.Event, retries []batch.Event) error {
+	unpaid := storeError(locking, w.keeper.prepare(locking, f.core, cfg, open.Run.Settings))
+	if unpaid != nil {
+		unpaid = fmt.Errorf("%w; this run pays for nothing new", unpaid)
+		if !followed(f.core) {
+			return unpaid
+		}
+		f.core.Select(func(string) bool { return false })
+		retries = nil
+	}
+	err := f.record(retries...)
+	if err == nil {
+		err = drive(ctx, f, w, cfg, open)
+	}
+	return errors.Join(err, unpaid)
 }
 
 // enter brings the journal up to date with the plan: what is new is planned,

@@ -37,7 +37,7 @@ func stopError(core *batch.Batch, limit decimal.NullDecimal) error {
 // hint tells a person what to do about a code of the provider.
 func hint(code, message string) string {
 	if code == batch.CodeStoreRefuses {
-		return storeHint
+		return bucketHint(message)
 	}
 	return dashscope.Classify(200, code, message).Hint(code)
 }

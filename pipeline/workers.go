@@ -47,7 +47,7 @@ type workers struct {
 }
 
 // newWorkers checks what is needed to reach the provider. It opens no connection.
-func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*workers, error) {
+func newWorkers(p *Plan, f *folder, cfg Config, target endpoint) (*workers, error) {
 	key := dashscope.NewSecret(string(cfg.Key))
 	if key.IsZero() {
 		return nil, fmt.Errorf("%w: there is no API key; set DASHSCOPE_API_KEY or the manifest's lane.api_key_env", ErrUsage)
@@ -58,7 +58,7 @@ func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*worke
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	keeper, err := newKeeper(&p.Manifest, cfg)
+	keeper, err := newKeeper(&p.Manifest, f, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func newWorkers(p *Plan, core *batch.Batch, cfg Config, target endpoint) (*worke
 		files:    make(map[string]string),
 		urls:     make(map[string]string),
 	}
-	for job := range core.Jobs() {
+	for job := range f.core.Jobs() {
 		w.files[job.ID] = job.Plan.File
 	}
 	for job, err := range p.Jobs() {

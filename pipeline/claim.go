@@ -1,0 +1,166 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/store"
+)
+
+// This file keeps two batches of one name from writing over each other's videos in a
+// bucket: begun from another output folder, on another machine, or anew after the
+// folder was deleted. Each claims its folder in the bucket by a README.txt that names
+// the batch by when it began, which is durable in its journal before. Nothing is
+// created before the claim has been read back; that a read fails never means that
+// nothing is there.
+//
+// A crash before the claim leaves nothing, one after it a claim that the next run
+// knows as its own. Of two batches that claim at once the store lets one win; where
+// it cannot, as it knows no conditions, the last one does, so the claim is read again
+// before the first video of a run is put, minutes after the other's was.
+
+// claimName is the file that claims the folder which it lies in.
+const claimName = "README.txt"
+
+// What stands in a claim, at the beginning of a line. Other lines are for people.
+const (
+	claimBatch = "batch: "
+	claimBegun = "begun: "
+	claimBytes = 4 << 10 // as much of a claim is read
+)
+
+// claimText is the claim of a batch.
+func claimText(name string, begun time.Time) string {
+	return "The videos in this folder were put here by wanbatch.\n\n" +
+		claimBatch + name + "\n" +
+		claimBegun + begun.UTC().Format(time.RFC3339Nano) + "\n\n" +
+		"This file keeps other batches of that name from writing over them.\n"
+}
+
+// claimOf reads when the batch of a claim began; zero if it is none of that batch.
+func claimOf(text, name string) (begun time.Time) {
+	named := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if value, ok := strings.CutPrefix(line, claimBatch); ok {
+			named = value == name
+		}
+		if value, ok := strings.CutPrefix(line, claimBegun); ok {
+			begun, _ = time.Parse(time.RFC3339Nano, value) // zero if it is no time
+		}
+	}
+	if !named {
+		return time.Time{}
+	}
+	return begun
+}
+
+// A claimedError says that a folder in a bucket is another batch's.
+type claimedError struct {
+	folder string    // such as oss://bucket/prefix/batch
+	begun  time.Time // of the batch that claims it; zero if that is not known
+}
+
+func (e *claimedError) Error() string {
+	if e.begun.IsZero() {
+		return fmt.Sprintf("%s has a %s that is not of this batch: another batch may lie there", e.folder, claimName)
+	}
+	return fmt.Sprintf("%s holds the videos of another batch of this name, begun %s", e.folder, e.begun.UTC().Format(time.RFC3339))
+}
+
+// Is makes it one of the things that a person must see to.
+func (e *claimedError) Is(target error) bool { return target == store.ErrSetup }
+
+const claimHint = "give this batch another name or output.store another prefix, or go on with that batch in its own folder; " +
+	"only if what lies there may be written over, remove its " + claimName
+
+// claim makes the batch's folder in the bucket its own, if it is nobody's. Errors are
+// those of the store, or a [*claimedError].
+func (k *keeper) claim(ctx context.Context) error {
+	key := k.batch + "/" + claimName
+	text, err := k.store.Get(ctx, key, claimBytes)
+	// Who may not list is refused what is not there; the put will tell.
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrSetup) {
+		err = k.store.PutNew(ctx, key, []byte(claimText(k.batch, k.begun)))
+		if err != nil && !errors.Is(err, store.ErrExists) {
+			return err
+		}
+		text, err = k.store.Get(ctx, key, claimBytes)
+	}
+	if err != nil {
+		return err
+	}
+	if begun := claimOf(string(text), k.batch); !begun.Equal(k.begun) {
+		return &claimedError{k.store.Location().Name() + "/" + k.batch, begun}
+	}
+	return nil
+}
+
+// patient is how often, and after what pauses, a bucket is asked that may be back
+// soon.
+var patient = []time.Duration{time.Second, 3 * time.Second, 9 * time.Second, 27 * time.Second}
+
+// claimPatiently claims again after each pause for as long as the error passes.
+func (k *keeper) claimPatiently(ctx context.Context, cfg Config, pauses []time.Duration) error {
+	for {
+		err := k.claim(ctx)
+		if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrSetup) || len(pauses) == 0 {
+			return err
+		}
+		cfg.OnEvent(Event{Time: time.Now().UTC(), Kind: "waiting", Message: fmt.Sprintf("output.store: %v; asked again in %v", err, pauses[0])})
+		if sleep(ctx, pauses[0]) != nil {
+			return err
+		}
+		pauses = pauses[1:]
+	}
+}
+
+// claimSetting is the setting of a run that says which folder in a bucket is known to
+// be its batch's.
+const claimSetting = "claim"
+
+// prepare finds out whether videos may be put where they are to go, and notes it in
+// the settings of the run. A bucket that is only down for now is waited for later if
+// an earlier run has claimed it. Where something was paid already nothing may stand
+// before its download.
+func (k *keeper) prepare(ctx context.Context, core *batch.Batch, cfg Config, settings map[string]string) error {
+	if k == nil {
+		return nil
+	}
+	at := k.store.Address(k.batch + "/" + claimName)
+	last := core.LastRun()
+	known := last != nil && last.Settings[claimSetting] == at
+	var err error
+	switch {
+	case !known && !followed(core):
+		err = k.claimPatiently(ctx, cfg, patient)
+	case !known || !followed(core):
+		err = k.claim(ctx)
+	}
+	if err == nil || known && ctx.Err() == nil && !errors.Is(err, store.ErrSetup) {
+		settings[claimSetting] = at
+		return nil
+	}
+	return err
+}
+
+// followed reports whether something was paid, or may have been, that is not at rest.
+func followed(core *batch.Batch) bool {
+	v := core.View()
+	return v.Live+v.Jobs[batch.StateFetching]+len(v.InDoubt) > 0
+}
+
+// confirm makes sure, once in the life of a keeper, that the folder is still the
+// batch's.
+func (k *keeper) confirm(ctx context.Context) error {
+	if k.confirmed.Load() {
+		return nil
+	}
+	err := k.claim(ctx)
+	k.confirmed.Store(err == nil)
+	return err
+}
