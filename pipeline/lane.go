@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -56,6 +57,18 @@ func resolveEndpoint(p *Plan, cfg Config) (endpoint, error) {
 			ErrUsage, e.origin, region, lane.Region)
 	}
 	return e, nil
+}
+
+// Foreign reports whether a run of the plan, as [Plan.Under] made it, sends its calls
+// and its key to another host than the provider's own.
+func (p *Plan) Foreign() bool {
+	base := cmp.Or(p.terms.endpoint, p.Manifest.Lane.Endpoint)
+	u, err := url.Parse(base)
+	if base == "" || err != nil { // a run refuses the latter
+		return false
+	}
+	_, provider := dashscope.RegionOf(u.Host)
+	return !provider
 }
 
 // originOf spells an address in the one way in which it is compared and told: the

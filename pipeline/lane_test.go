@@ -224,3 +224,22 @@ func TestLockOfAnOlderProgram(t *testing.T) {
 	r.run(plan)
 	r.run(r.other())
 }
+
+// Who has the key sent elsewhere is told, also where the manifest says so.
+func TestForeignEndpoint(t *testing.T) {
+	for endpoint, want := range map[string]bool{
+		"": false, "https://dashscope-intl.aliyuncs.com/api/v1": false, "https://ws-1.ap-southeast-1.maas.aliyuncs.com": false,
+		"http://127.0.0.1:1": true, "https://gateway.example.com": true, "https://dashscope.aliyuncs.com.example.com": true,
+		"https://bucket.oss-cn-beijing.aliyuncs.com": true,
+	} {
+		byManifest, byFlag := &pipeline.Plan{Manifest: *pipeline.NewManifest()}, &pipeline.Plan{}
+		byManifest.Manifest.Lane.Endpoint = endpoint
+		byFlag, err := byFlag.Under(pipeline.Config{Endpoint: endpoint})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if byManifest.Foreign() != want || byFlag.Foreign() != want {
+			t.Errorf("%q: by the manifest %t, by a flag %t, want %t", endpoint, byManifest.Foreign(), byFlag.Foreign(), want)
+		}
+	}
+}

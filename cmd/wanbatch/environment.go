@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -77,7 +78,8 @@ func exists(file string) bool {
 }
 
 // endpoint is where calls go if not to the region's own host, "" if nobody named
-// another one. Whoever did is told, without what may be secret in a URL.
+// another one. Whoever did is told, without what may be secret in a URL: at once, or,
+// of a hushed program, before the key goes to somebody else than the provider.
 func (p *program) endpoint(flag string, lane pipeline.Lane) (string, error) {
 	for _, source := range []struct{ base, name string }{
 		{flag, "--endpoint"},
@@ -91,7 +93,10 @@ func (p *program) endpoint(flag string, lane pipeline.Lane) (string, error) {
 		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" {
 			return "", usagef("%s is not of the form https://host[:port], without user or query", source.name)
 		}
-		p.note("endpoint: %s://%s, from %s", u.Scheme, u.Host, source.name)
+		p.named = fmt.Sprintf("endpoint: %s://%s, from %s", u.Scheme, u.Host, source.name)
+		if !p.hushed {
+			p.sayNamed()
+		}
 		return source.base, nil
 	}
 	return "", nil

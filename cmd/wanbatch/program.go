@@ -24,13 +24,15 @@ type program struct {
 
 	hushed bool     // problems alone are told
 	unsaid []string // warnings that wait until there is something to submit
+	named  string   // what is to be told of an endpoint that somebody named
 }
 
-// note tells people something that is no problem.
-func (p *program) note(format string, args ...any) {
-	if !p.hushed {
-		p.err.line(format, args...)
+// sayNamed tells once of the endpoint that somebody named.
+func (p *program) sayNamed() {
+	if p.named != "" {
+		p.err.line("%s", p.named)
 	}
+	p.named = ""
 }
 
 // warn tells of what looks like a mistake. A hushed program says so only when it has

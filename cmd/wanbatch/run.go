@@ -39,9 +39,10 @@ func (p *program) runCommand() *cobra.Command {
 			"--plan. The first Ctrl-C or SIGTERM stops creating and finishes downloads, the\n" +
 			"second leaves at once; paid work at the provider goes on, and the next run\n" +
 			"fetches it.\n\n" +
-			"For cron: --quiet prints nothing unless something is wrong, --deadline stops\n" +
-			"creating so early that all is finished and fetched by then (exit 130 if jobs are\n" +
-			"left), --metrics-file and --notify tell those who were not there.\n\n" +
+			"For cron: --quiet prints nothing unless something is wrong or the key is sent to\n" +
+			"a host that is not the provider's, --deadline stops creating so early that all\n" +
+			"is finished and fetched by then (exit 130 if jobs are left), --metrics-file and\n" +
+			"--notify tell those who were not there.\n\n" +
 			"--reuse copies the videos of pairs that another batch has done already: same\n" +
 			"content (URLs: same address), model, mode and options. Each copy is verified;\n" +
 			"one that is not what it was ends the run before anything is spent.\n\n" +
@@ -124,6 +125,9 @@ func (p *program) carryOut(ctx context.Context, arg string, o runOptions, m *mon
 	if len(ahead.submit)+ahead.follow > 0 || ahead.unfinished {
 		if cfg.Key, err = p.apiKey(plan.Manifest.Lane); err != nil {
 			return err
+		}
+		if plan.Foreign() {
+			p.sayNamed()
 		}
 		if err := p.consent(plan, ahead, arg, o, cfg); err != nil {
 			return err
