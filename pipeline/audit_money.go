@@ -15,20 +15,22 @@ import (
 type books struct {
 	spent, held, possible decimal.Decimal
 
-	unit map[string]decimal.Decimal // price per second by job, of its newest plan
+	next map[string]decimal.Decimal // price per second by job, of its newest plan
+	unit map[string]decimal.Decimal // likewise, when its newest attempt was made
 	open map[string]decimal.Decimal // hold by job, of its newest attempt, while it is held
 }
 
 func newBooks() *books {
-	return &books{unit: map[string]decimal.Decimal{}, open: map[string]decimal.Decimal{}}
+	return &books{next: map[string]decimal.Decimal{}, unit: map[string]decimal.Decimal{}, open: map[string]decimal.Decimal{}}
 }
 
 // enter takes in one record and returns what is wrong with its amounts.
 func (b *books) enter(e batch.Event) (wrong []string) {
 	switch e.Kind {
 	case batch.Planned:
-		b.unit[e.Job] = e.Plan.UnitPrice
+		b.next[e.Job] = e.Plan.UnitPrice
 	case batch.Intended:
+		b.unit[e.Job] = b.next[e.Job]
 		b.open[e.Job] = e.Hold
 		b.held = b.held.Add(e.Hold)
 	case batch.Refused, batch.Absent:

@@ -137,6 +137,38 @@ func TestPricesOfASecondRun(t *testing.T) {
 	}
 }
 
+// A task that is under way while prices change keeps its price; if it fails and is
+// created again, the new one counts.
+func TestPricesOfARetry(t *testing.T) {
+	r := newRig(t, 600, emulator.Options{}, "failed-algo:1")
+	stop := make(chan struct{})
+	_, err := r.try(t.Context(), r.priced(2, priceFile("0.10", "0.20")), func(c *pipeline.Config) {
+		created := 0
+		c.Stop = stop
+		c.OnEvent = func(e pipeline.Event) {
+			if e.Kind != "accepted" {
+				return
+			}
+			if created++; created == 2 {
+				close(stop)
+			}
+		}
+	})
+	if !errors.Is(err, pipeline.ErrInterrupted) {
+		t.Fatalf("error %v", err)
+	}
+	report := r.run(r.priced(2, priceFile("0.30", "0.40")))
+	for i, j := range report.Jobs {
+		unit := decimal.RequireFromString([]string{"0.3", "0.1"}[i])
+		if !j.UnitPrice.Equal(unit) || !j.Billed.Decimal.Equal(unit.Mul(j.Usage.VideoDuration)) {
+			t.Errorf("%s after %d tasks: %s at %s, want %s a second", j.ID, len(j.Attempts), j.Billed.Decimal, j.UnitPrice, unit)
+		}
+	}
+	if findings, err := pipeline.Audit(r.folder()); err != nil || !findings.Proven() {
+		t.Errorf("audit: %+v, %v", findings, err)
+	}
+}
+
 // The cap counts by the prices given: what was paid at the old, and what is held
 // at the new.
 func TestPricesAndTheCap(t *testing.T) {

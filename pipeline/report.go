@@ -261,15 +261,17 @@ func confirmed(job batch.Job) (s Sum) {
 // hold in full.
 func possible(job batch.Job) decimal.Decimal {
 	var sum decimal.Decimal
+	plan := job.Plan
 	for i, a := range job.Attempts {
+		plan.UnitPrice = a.Price
 		switch {
 		case a.Money != batch.MoneyHeld && a.Money != batch.MoneyPossible:
 		case a.End == nil:
 			sum = sum.Add(a.Hold)
 		case i == len(job.Attempts)-1 && job.Artifact != nil:
-			sum = sum.Add(job.Artifact.Duration.Mul(job.Plan.UnitPrice))
+			sum = sum.Add(job.Artifact.Duration.Mul(a.Price))
 		default:
-			sum = sum.Add(estimated(job.Plan))
+			sum = sum.Add(estimated(plan))
 		}
 	}
 	return sum

@@ -12,6 +12,9 @@ import (
 
 // newResult is one job as the report shows it.
 func newResult(job batch.Job, region, folder string) Result {
+	if n := len(job.Attempts); n > 0 && job.State != batch.StatePending && job.Attempts[n-1].Money != batch.MoneyFreed {
+		job.Plan.UnitPrice = job.Attempts[n-1].Price // prices may have changed since
+	}
 	r := Result{
 		ID: job.ID, Key: job.Plan.Key, State: string(job.State), Mode: job.Plan.Mode, Lane: region,
 		Image: job.Plan.Image, Video: job.Plan.Video, Labels: job.Plan.Labels,

@@ -185,6 +185,11 @@ func differences(core *batch.Batch, p *Plan, cfg Config, now time.Time) ([]batch
 			if !spoiled && (samePlan(was.Plan, *plan) || was.State != batch.StatePending && !repriced(was, plan, cfg)) {
 				continue
 			}
+			if underWay(was.State) {
+				old := was.Plan
+				old.UnitPrice, old.Hold = plan.UnitPrice, plan.Hold
+				plan = &old
+			}
 		case !cfg.AcceptChanges:
 			changed = append(changed, fmt.Sprintf("  %s is %s with other content, mode or options", job.ID, was.State))
 			continue
@@ -236,7 +241,17 @@ func sharedFile(core *batch.Batch, events []batch.Event) error {
 // submitted before stays billed as it was.
 func repriced(was batch.Job, now *batch.Plan, cfg Config) bool {
 	again := was.State == batch.StateFailed || was.State == batch.StateLost && cfg.RetryFailed
-	return again && !(was.Plan.UnitPrice.Equal(now.UnitPrice) && was.Plan.Hold.Equal(now.Hold))
+	return (again || underWay(was.State)) && !(was.Plan.UnitPrice.Equal(now.UnitPrice) && was.Plan.Hold.Equal(now.Hold))
+}
+
+// underWay reports whether a task of the job may exist that has not ended: it keeps
+// its content and its price, and may fail and be submitted again.
+func underWay(s batch.State) bool {
+	switch s {
+	case batch.StateSubmitting, batch.StateInDoubt, batch.StateQueued, batch.StateRunning:
+		return true
+	}
+	return false
 }
 
 func samePlan(a, b batch.Plan) bool {

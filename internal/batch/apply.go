@@ -102,7 +102,8 @@ var allowed = map[Kind][]State{
 
 // applyPlanned takes a job into the queue. A job that is planned again comes
 // back with its new content if it was at rest, and with its old attempts: what
-// they cost stays on the bill.
+// they cost stays on the bill. While a task of it is under way only its prices may
+// change, and they count from its next attempt on.
 func (b *Batch) applyPlanned(e Event) error {
 	if e.Plan == nil || e.Job == "" {
 		return fmt.Errorf("apply %s: no plan for job %q", e.Kind, e.Job)
@@ -116,14 +117,11 @@ func (b *Batch) applyPlanned(e Event) error {
 		b.move(j, StatePending)
 		return nil
 	}
-	if !j.state.AtRest() && j.state != StatePending {
-		return fmt.Errorf("apply %s: job %s is %s", e.Kind, j.id, j.state)
-	}
-	if j.state == StateQuarantined {
-		return fmt.Errorf("apply %s: job %s is quarantined; resolve it first", e.Kind, j.id)
+	changed := j.plan.Key != e.Plan.Key
+	if settled := j.state.AtRest() && j.state != StateQuarantined || j.state == StatePending; changed && !settled {
+		return fmt.Errorf("apply %s: job %s is %s; its content cannot change now", e.Kind, j.id, j.state)
 	}
 	b.fresh = min(b.fresh, j.index)
-	changed := j.plan.Key != e.Plan.Key
 	j.plan, j.runBase, j.removed = *e.Plan, runBase(*e.Plan), false
 	if (changed || j.spoil != nil) && j.state != StatePending {
 		b.requeue(j)
@@ -182,7 +180,7 @@ func (b *Batch) applyIntended(j *job, e Event) error {
 	if l.open != nil || e.Attempt != len(j.attempts)+1 {
 		return fmt.Errorf("apply %s: job %s attempt %d: lane %q is not free for it", e.Kind, j.id, e.Attempt, e.Lane)
 	}
-	j.attempts = append(j.attempts, Attempt{N: e.Attempt, Lane: e.Lane, Outcome: Intended, At: e.At, Hold: e.Hold})
+	j.attempts = append(j.attempts, Attempt{N: e.Attempt, Lane: e.Lane, Outcome: Intended, At: e.At, Hold: e.Hold, Price: j.plan.UnitPrice})
 	b.money.hold(j.attempt())
 	l.open, l.slept, l.under = j, b.slept, ""
 	l.before, l.old = l.newest, false

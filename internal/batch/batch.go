@@ -55,6 +55,7 @@ type Attempt struct {
 	Task    string
 	Request string
 	Hold    decimal.Decimal
+	Price   decimal.Decimal // per second of output: the plan's when it was created
 	Money   Money
 	Billed  decimal.NullDecimal
 	End     *End // nil until the task ended

@@ -240,7 +240,7 @@ func (j *job) end(o Observation, now time.Time, life time.Duration) *End {
 	}
 	if o.Usage.Valid && o.Usage.Decimal.IsPositive() {
 		end.Usage = o.Usage
-		end.Billed = decimal.NewNullDecimal(o.Usage.Decimal.Mul(j.plan.UnitPrice))
+		end.Billed = decimal.NewNullDecimal(o.Usage.Decimal.Mul(j.attempt().Price))
 	}
 	return end
 }

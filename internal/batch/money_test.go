@@ -151,6 +151,39 @@ func TestBilledAboveItsHoldIsCounted(t *testing.T) {
 	r.noCreate(time.Hour)
 }
 
+// New prices reach a job while its task runs: that task is billed at the price it
+// was made at, the next one is held and billed at the new.
+func TestPricesChangeUnderATask(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		r := newRig(t, 1)
+		r.baseline()
+		r.submit()
+		dear := testPlan("j0")
+		dear.UnitPrice, dear.Hold = money("0.2"), money("1.2")
+		r.apply(Event{Kind: Planned, Job: "j0", Plan: dear})
+		r.wantMoney("0", "0.6", "0")
+		if fails {
+			r.look(StatusFailed, func(o *Observation) { o.Class = ClassRetry })
+			r.submit()
+			r.wantMoney("0", "1.2", "0")
+		}
+		r.look(StatusSucceeded)
+		r.wantMoney(map[bool]string{false: "0.5", true: "1"}[fails], "0", "0")
+		r.crash(time.Second)
+	}
+}
+
+func TestContentCannotChangeUnderATask(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	other := testPlan("j0")
+	other.Key = "another"
+	if err := r.b.Apply(Event{Kind: Planned, Job: "j0", At: r.now, Plan: other}); err == nil {
+		t.Error("the content of a job changed while its task runs")
+	}
+}
+
 func TestResolveRefusesWhatCannotBe(t *testing.T) {
 	r := newRig(t, 2, exclusive(ExclusiveAll))
 	r.baseline()
