@@ -16,7 +16,7 @@ func TestSleepAgesADoubt(t *testing.T) {
 			r.crash(time.Minute)
 		}
 		r.b.Slept(30 * time.Hour)
-		r.pump()
+		r.baseline()
 		r.wantState("j0", StateQuarantined)
 	}
 }

@@ -20,14 +20,10 @@ const (
 )
 
 // settle works on the lane's open doubt: wait until a list can show what the
-// create made, then ask twice. Evidence that the list can no longer give
-// (24 hours is its window) is never replaced by a guess.
+// create made, then ask twice.
 func (b *Batch) settle(l *lane, now time.Time) (Step, bool) {
 	if l.open == nil || l.open.state != StateInDoubt {
 		return Step{}, false
-	}
-	if b.tooOld(l, now) {
-		return Step{Record: l.quarantine(l.evidence.rows, byAge)}, true
 	}
 	if from := l.doubtAt.Add(l.Settle); from.After(now) {
 		b.wakeAt(from)
@@ -135,7 +131,7 @@ func (b *Batch) sift(l *lane, rows []Row, now time.Time) (unknown []Row, seeing 
 			unknown = append(unknown, r)
 		}
 	}
-	seeing = !l.blind(listed, now)
+	seeing = !b.blind(l, listed, now)
 	l.unlisted(listed)
 	return unknown, seeing
 }
@@ -151,22 +147,21 @@ func (b *Batch) underThisKey(j *job, task string) bool {
 // blind reports whether a list misses a task of ours that the provider surely
 // has: old enough to be listed when the list was asked, young enough to be kept,
 // and seen alive.
-func (l *lane) blind(listed map[string]bool, now time.Time) bool {
+func (b *Batch) blind(l *lane, listed map[string]bool, now time.Time) bool {
 	for _, j := range l.live {
 		at, seen := j.attempt().At, j.watch.seen
 		if !listed[j.task()] && (seen == StatusPending || seen == StatusRunning) &&
-			at.Add(l.Settle).Before(l.ask.at) && now.Sub(at) < l.TaskLife-l.Settle {
+			at.Add(l.Settle).Before(l.ask.at) && now.Sub(at)+b.asleep(j) < l.TaskLife-l.Settle {
 			return true
 		}
 	}
 	return false
 }
 
-// verdict settles the open doubt by two complete lists.
+// verdict settles the open doubt by two complete lists. Evidence that they can no
+// longer give (24 hours is their window) is never replaced by a guess; what they
+// show may still be the task, where only the clock says that it is too old.
 func (b *Batch) verdict(l *lane, now time.Time) *Event {
-	if b.tooOld(l, now) {
-		return l.quarantine(l.evidence.rows, byAge)
-	}
 	var candidates, keyless []Row
 	for _, r := range l.evidence.rows {
 		_, ours := b.byTask[r.Task]
@@ -181,6 +176,8 @@ func (b *Batch) verdict(l *lane, now time.Time) *Event {
 	}
 	j := l.open
 	switch {
+	case b.tooOld(l, now):
+		return l.quarantine(append(candidates, keyless...), byAge)
 	case len(keyless) > 0:
 		return l.quarantine(append(candidates, keyless...), byKeyless)
 	case len(candidates) == 0 && l.outOfReach():
