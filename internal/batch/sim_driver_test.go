@@ -88,6 +88,7 @@ func (s *sim) restart() error {
 	clear(s.busy)
 	s.torn, s.dead = nil, false
 	s.setClock()
+	s.reprice()
 	s.person()
 	return nil
 }
@@ -119,6 +120,26 @@ func (s *sim) reuse() {
 			s.hit("reused")
 			s.record(Event{Kind: Reused, Job: j.id, Origin: "other", Artifact: &Artifact{Path: j.id + ".mp4", Bytes: 1}})
 		}
+	}
+}
+
+// reprice changes the prices of jobs between two runs, as the shell does. The
+// provider bills a task at what it cost when it was made.
+func (s *sim) reprice() {
+	if s.honest || !s.chance(100) {
+		return
+	}
+	for _, j := range s.b.jobs {
+		if j.state == StateDone || j.removed {
+			continue
+		}
+		if j.state == StateQueued || j.state == StateRunning {
+			s.hit("new price under a task")
+		}
+		plan := j.plan
+		plan.UnitPrice = decimal.New(5+s.rnd.Int64N(15), -2)
+		plan.Hold = plan.UnitPrice.Mul(money("6"))
+		s.record(Event{Kind: Planned, Job: j.id, Plan: &plan})
 	}
 }
 
@@ -243,6 +264,7 @@ func (s *sim) note(e Event) {
 		s.distrust(e)
 	case Intended:
 		s.open, s.sent = e.Job, s.now
+		s.p.price[e.Job] = s.b.byID[e.Job].plan.UnitPrice
 	case Accepted, Refused, Absent, Adopted, Quarantined:
 		if e.By != ByOperator {
 			s.open = ""

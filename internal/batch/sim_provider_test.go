@@ -9,8 +9,6 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-var unitPrice = money("0.1")
-
 // provider is a model of the service with a meter of its own. It knows what is
 // true; the batch only knows what it is told.
 type provider struct {
@@ -30,8 +28,9 @@ type provider struct {
 	byID      map[string]*simTask
 	running   []*simTask
 	pending   []*simTask
-	live      map[string]int // our live tasks, by job
-	paid      map[string]int // our succeeded tasks, by job
+	price     map[string]decimal.Decimal // per second, by job
+	live      map[string]int             // our live tasks, by job
+	paid      map[string]int             // our succeeded tasks, by job
 	cost      decimal.Decimal
 	meter     int    // moves whenever cost does
 	missed    string // the row that the last complete list left out
@@ -48,14 +47,14 @@ type simTask struct {
 	status            Status
 	fails             bool
 	class             Class
-	usage             decimal.Decimal
+	usage, price      decimal.Decimal
 	withoutUsage      bool
 	reported, fetched bool
 }
 
 func newProvider(rnd *rand.Rand, now time.Time, life time.Duration) *provider {
 	return &provider{rnd: rnd, now: now, model: "move", life: life, slots: 1, mean: 3 * time.Minute, spread: 0.3,
-		byID: map[string]*simTask{}, live: map[string]int{}, paid: map[string]int{}, flaps: map[string]int{}}
+		byID: map[string]*simTask{}, price: map[string]decimal.Decimal{}, live: map[string]int{}, paid: map[string]int{}, flaps: map[string]int{}}
 }
 
 // advance lets tasks start and end up to now, in the order of time.
@@ -112,7 +111,7 @@ func (p *provider) leave(t *simTask) {
 	p.live[t.job]--
 	if t.status == StatusSucceeded {
 		p.paid[t.job]++
-		p.cost = p.cost.Add(t.usage.Mul(unitPrice))
+		p.cost = p.cost.Add(t.usage.Mul(t.price))
 		p.meter++
 	}
 }
@@ -120,7 +119,7 @@ func (p *provider) leave(t *simTask) {
 // create makes a task, for a job of ours or for a stranger.
 func (p *provider) create(job, key string, lag time.Duration) *simTask {
 	p.seq++
-	t := &simTask{id: fmt.Sprintf("t%d", p.seq), job: job, key: key, made: p.now, visible: p.now.Add(lag), status: StatusPending}
+	t := &simTask{id: fmt.Sprintf("t%d", p.seq), job: job, key: key, made: p.now, visible: p.now.Add(lag), status: StatusPending, price: p.price[job]}
 	factor := 1 + p.spread*(2*p.rnd.Float64()-1)
 	t.run = max(time.Second, time.Duration(float64(p.mean)*factor).Truncate(time.Millisecond))
 	if run, fixed := p.runOf[job]; fixed {

@@ -200,7 +200,7 @@ var (
 		"stop: budget", "stop: account", "stop: key", "stop: setup", "stop: disk",
 		"withdrawn", "canceled and submitted again", "cancel: too late", "lost", "foreign", "ceiling",
 		"person: adopted", "person: again", "person: abandoned", "person: retries failed jobs",
-		"uploaded", "upload: again, before the old one ends", "spoiled", "reused", "stop: deadline", "clock: behind the journal",
+		"uploaded", "upload: again, before the old one ends", "spoiled", "reused", "new price under a task", "stop: deadline", "clock: behind the journal",
 		"several running", "looks by list", "more than 24 hours", "all done",
 	}
 	reachable = slices.Concat(faultNames, rareNames)
