@@ -85,6 +85,9 @@ func (b *bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b.objects[r.URL.Path], b.meta[r.URL.Path] = data, r.Header.Clone()
 	case !found:
 		w.WriteHeader(http.StatusNotFound)
+	case r.Method == http.MethodDelete:
+		delete(b.objects, r.URL.Path)
+		w.WriteHeader(http.StatusNoContent)
 	default:
 		for name, values := range b.meta[r.URL.Path] {
 			if strings.HasPrefix(name, "X-Amz-Meta-") {

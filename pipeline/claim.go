@@ -94,7 +94,12 @@ func (k *keeper) claim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if begun := claimOf(string(text), k.batch); !begun.Equal(k.begun) {
+	return k.judge(text)
+}
+
+// judge refuses a claim that is another batch's.
+func (k *keeper) judge(text []byte) error {
+	if begun := claimOf(string(text), k.batch); begun.IsZero() || !begun.Equal(k.begun) {
 		return &claimedError{k.store.Location().Name() + "/" + k.batch, begun}
 	}
 	return nil

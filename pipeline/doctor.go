@@ -61,13 +61,13 @@ func (c Check) problem(cause error, do string) Check {
 // errCannot is the cause of a problem that no other error names.
 var errCannot = errors.New("could not run")
 
-// patience bounds the one call that Examine makes.
+// patience bounds the one call that Examine makes, and what it tries of a bucket.
 const patience = 15 * time.Second
 
 // Examine looks for what would stop a run of the plan under cfg, in the order in
 // which a run would meet it. It spends nothing and takes nothing: it makes one call
 // (a query of a task that nobody has), and writes and removes one small folder where
-// the batch and the locks would lie. Without a key it makes the call all the same,
+// the batch and the locks would lie, and one small file in each bucket of the manifest. Without a key it makes the call all the same,
 // with a word that is no key, to see whether the endpoint can be reached.
 //
 // A plan of no jobs will do, such as &Plan{Manifest: *NewManifest()}; without a
@@ -75,7 +75,7 @@ const patience = 15 * time.Second
 func Examine(ctx context.Context, p *Plan, cfg Config) []Check {
 	cfg = cfg.withDefaults()
 	folder := FolderOf(cfg.Output, &p.Manifest)
-	checks := examineNetwork(ctx, p, cfg)
+	checks := append(examineNetwork(ctx, p, cfg), examineStores(ctx, folder, p, cfg)...)
 	output := examineOutput(folder, p)
 	checks = append(checks, output...)
 	if output[0].Level == LevelProblem {
@@ -150,18 +150,24 @@ func examineEndpoint(target endpoint, via string, took time.Duration, err error)
 		return c
 	}
 	c := fine("endpoint", "%s%s cannot be used: %s", target.origin, via, short(err))
+	if call != nil && call.Status != 0 && !errors.Is(err, context.DeadlineExceeded) {
+		return c.problem(errCannot, "what answers there is not the provider's API: check the endpoint, and whether a proxy or a login page is in between")
+	}
+	return c.problem(errCannot, unreachable(err))
+}
+
+// unreachable says what to do where nobody answers.
+func unreachable(err error) string {
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns):
-		return c.problem(errCannot, "its name has no address here: check the network, the name server, and the proxy variables")
+		return "its name has no address here: check the network, the name server, and the proxy variables"
 	case isCertificate(err):
-		return c.problem(errCannot, "its certificate is not accepted: check this machine's clock, its CA certificates, and whether a proxy reads along")
+		return "its certificate is not accepted: check this machine's clock, its CA certificates, and whether a proxy reads along"
 	case errors.Is(err, context.DeadlineExceeded):
-		return c.problem(errCannot, fmt.Sprintf("no answer within %d s: check the network, the firewall, and the proxy variables", int(patience.Seconds())))
-	case call != nil && call.Status != 0:
-		return c.problem(errCannot, "what answers there is not the provider's API: check the endpoint, and whether a proxy or a login page is in between")
+		return fmt.Sprintf("no answer within %d s: check the network, the firewall, and the proxy variables", int(patience.Seconds()))
 	}
-	return c.problem(errCannot, "check the address, the network, the firewall, and the proxy variables")
+	return "check the address, the network, the firewall, and the proxy variables"
 }
 
 // short is a failed call without its address, which the check names itself.
@@ -273,11 +279,17 @@ func examineLane(folder string, p *Plan, cfg Config) Check {
 		return unreadable("lane", err)
 	}
 	us := self(folder)
-	_, _ = readJournal(folder, noting(&us.Begun, func(int, json.RawMessage) error { return nil })) // a batch that never ran has no journal
+	us.Begun = begunIn(folder)
 	if err := reserved(last, us, path); err != nil {
 		return fine("lane", "%s", plainText(err)).problem(ErrLocked, "")
 	}
 	return fine("lane", "free")
+}
+
+// begunIn is when the batch in a folder began; zero if none ever did.
+func begunIn(folder string) (begun time.Time) {
+	_, _ = readJournal(folder, noting(&begun, func(int, json.RawMessage) error { return nil })) // a batch that never ran has no journal
+	return begun
 }
 
 // examineLimits tells the limits in force, and which go beyond what is documented.

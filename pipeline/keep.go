@@ -52,14 +52,14 @@ type keeper struct {
 	confirmed atomic.Bool // that the folder is the batch's
 }
 
-// newKeeper opens the manifest's output.store for the batch in a folder, nil if there
-// is none.
-func newKeeper(m *Manifest, f *folder, cfg Config) (*keeper, error) {
+// newKeeper opens the manifest's output.store for the batch that began then, nil if
+// there is none.
+func newKeeper(m *Manifest, begun time.Time, cfg Config) (*keeper, error) {
 	s, err := openStore("output.store", m.Output.Store, cfg)
 	if s == nil {
 		return nil, err
 	}
-	return &keeper{store: s, batch: m.Name, begun: f.begun, only: m.Output.StoreOnly}, nil
+	return &keeper{store: s, batch: m.Name, begun: begun, only: m.Output.StoreOnly}, nil
 }
 
 func (k *keeper) close() {

@@ -156,7 +156,7 @@ func reuse(ctx context.Context, f *folder, p *Plan, cfg Config) error {
 	if len(p.reuse) == 0 {
 		return nil
 	}
-	keeper, err := newKeeper(&p.Manifest, f, cfg)
+	keeper, err := newKeeper(&p.Manifest, f.begun, cfg)
 	if err != nil {
 		return err
 	}

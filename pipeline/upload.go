@@ -47,16 +47,25 @@ type supplier interface {
 // reach serves only a provider on this machine.
 func newSupplier(m *Manifest, client *dashscope.Client, cfg Config, target endpoint) (supplier, error) {
 	bucket, err := openStore("inputs.store", m.Inputs.Store, cfg)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case bucket != nil && bucket.Location().Loopback() && !target.loopback:
-		bucket.Close()
-		return nil, fmt.Errorf("%w: inputs.store is on this machine (%s), where the provider cannot fetch from it", ErrUsage, bucket.Location().Endpoint)
-	case bucket != nil:
-		return &inputBucket{bucket, m.Limits.TaskLife + signMargin}, nil
 	}
-	return &temporaryStore{client: client, model: m.Model, speed: cfg.Speed}, nil
+	if bucket == nil {
+		return &temporaryStore{client: client, model: m.Model, speed: cfg.Speed}, nil
+	}
+	if err := reachable(bucket, target); err != nil {
+		bucket.Close()
+		return nil, err
+	}
+	return &inputBucket{bucket, m.Limits.TaskLife + signMargin}, nil
+}
+
+// reachable refuses a bucket of inputs that the provider cannot reach.
+func reachable(bucket *store.Store, target endpoint) error {
+	if at := bucket.Location(); at.Loopback() && !target.loopback {
+		return fmt.Errorf("%w: inputs.store is on this machine (%s), where the provider cannot fetch from it", ErrUsage, at.Endpoint)
+	}
+	return nil
 }
 
 // Codes of uploads that cannot be made: they are ours, not the provider's.

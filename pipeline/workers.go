@@ -58,7 +58,7 @@ func newWorkers(p *Plan, f *folder, cfg Config, target endpoint) (*workers, erro
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	keeper, err := newKeeper(&p.Manifest, f, cfg)
+	keeper, err := newKeeper(&p.Manifest, f.begun, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -43,11 +43,15 @@ func condition(name string) (bool, error) {
 }
 
 // startBucket serves a bucket in a process of its own and writes its URL into
-// manifests in place of BUCKET: bucket FILE...
+// manifests in place of BUCKET: bucket [-FLAG=VALUE...] FILE...
 func startBucket(ts *testscript.TestScript, neg bool, args []string) {
 	path, err := storeProgram()
 	ts.Check(err)
-	cmd := exec.Command(path)
+	flags := 0
+	for flags < len(args) && strings.HasPrefix(args[flags], "-") {
+		flags++
+	}
+	cmd := exec.Command(path, args[:flags]...)
 	in, err := cmd.StdinPipe()
 	ts.Check(err)
 	out, err := cmd.StdoutPipe()
@@ -59,7 +63,7 @@ func startBucket(ts *testscript.TestScript, neg bool, args []string) {
 	})
 	url, err := bufio.NewReader(out).ReadString('\n')
 	ts.Check(err)
-	for _, name := range args {
+	for _, name := range args[flags:] {
 		text := strings.ReplaceAll(ts.ReadFile(name), "BUCKET", strings.TrimSpace(url))
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o644))
 	}

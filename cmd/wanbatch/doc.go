@@ -15,7 +15,7 @@
 //	wanbatch audit    MANIFEST|DIR       prove journal, report and videos; no network
 //	wanbatch rehearse MANIFEST           the whole run against the built-in emulator, on a fast clock
 //	wanbatch emulator                    serve the emulator on a loopback port
-//	wanbatch doctor   [MANIFEST]         what would stop a run: key, endpoint, clock, disk, locks, limits
+//	wanbatch doctor   [MANIFEST]         what would stop a run: key, endpoint, buckets, clock, disk, limits
 //	wanbatch schema | version | completion | help
 //
 // MANIFEST may be "-" for standard input. The folder of a batch is

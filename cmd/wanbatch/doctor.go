@@ -27,15 +27,16 @@ func (p *program) doctorCommand() *cobra.Command {
 	var o doctorOptions
 	cmd := &cobra.Command{
 		Use:   "doctor [MANIFEST]",
-		Short: "what would stop a run: key, endpoint, clock, disk, locks, limits",
+		Short: "what would stop a run: key, endpoint, buckets, clock, disk, limits",
 		Long: "Looks at everything that a run needs, and prints one line for each thing: ok,\n" +
 			"warning, problem or skipped, what was found, and what to do. Spends nothing: its\n" +
 			"one call asks for a task that nobody has. Writes only a small folder where the\n" +
-			"batch would lie, and removes it. Without MANIFEST the key and the endpoint are\n" +
-			"looked at if --region is given.\n\n" +
+			"batch would lie and a small file into each bucket of the manifest, and removes\n" +
+			"them. Without MANIFEST the key and the endpoint are looked at if --region is\n" +
+			"given.\n\n" +
 			"Exits 0 if nothing would stop a run, and otherwise as that run would: 2 for a\n" +
 			"manifest, a setting or a missing key, 7 if another run is in the way, 6 if the\n" +
-			"key or the account is refused, 1 for network, disk and locks.",
+			"key, the account or a bucket is refused, 1 for network, disk and locks.",
 		Example: "  wanbatch doctor spring.yaml",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: p.verb(func(ctx context.Context, args []string) error {
@@ -59,7 +60,7 @@ func (p *program) doctor(ctx context.Context, args []string, o doctorOptions) er
 	if err != nil {
 		return err
 	}
-	cfg := pipeline.Config{Output: o.output, State: p.stateFolder(), Proxy: http.ProxyFromEnvironment}
+	cfg := pipeline.Config{Output: o.output, State: p.stateFolder(), Proxy: http.ProxyFromEnvironment, StoreKeys: p.storeKeys()}
 	key, found := p.keyCheck(plan.Manifest.Lane)
 	base, bad := p.endpointCheck(o.endpoint, plan.Manifest.Lane)
 	cfg.Key, cfg.Endpoint = key, base

@@ -1,0 +1,96 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/wanbatch/wanbatch/internal/store"
+)
+
+// probeName is what Examine puts into a bucket and removes again. It is always the
+// same, so that where nothing may be removed no more than one stays.
+const probeName = "wanbatch-doctor.txt"
+
+// examineStores tries the buckets of the manifest, those of its inputs and of its
+// videos, in the way in which a run uses them.
+func examineStores(ctx context.Context, folder string, p *Plan, cfg Config) []Check {
+	var checks []Check
+	m := &p.Manifest
+	if m.Inputs.Store != "" {
+		checks = append(checks, examineStore("store-in", "inputs.store", m.Inputs.Store, cfg, func(s *store.Store) Check {
+			if target, err := resolveEndpoint(p, cfg); err == nil {
+				if err := reachable(s, target); err != nil {
+					return fine("store-in", "%s", plainText(err)).problem(ErrUsage, "give it an address that the provider can reach")
+				}
+			}
+			return tryStore(ctx, "store-in", "inputs.store", s, "")
+		}))
+	}
+	if m.Output.Store != "" {
+		checks = append(checks, examineStore("store-out", "output.store", m.Output.Store, cfg, func(s *store.Store) Check {
+			ours, err := (&keeper{store: s, batch: m.Name, begun: begunIn(folder)}).owns(ctx)
+			if claimed := (*claimedError)(nil); errors.As(err, &claimed) {
+				return fine("store-out", "%v", err).problem(ErrUsage, claimHint)
+			}
+			c := tryStore(ctx, "store-out", "output.store", s, m.Name+"/")
+			if ours {
+				c.What += "; " + m.Name + "/ is this batch's"
+			}
+			return c
+		}))
+	}
+	return checks
+}
+
+// examineStore opens a bucket and looks at it.
+func examineStore(name, setting, text string, cfg Config, look func(*store.Store) Check) Check {
+	s, err := openStore(setting, text, cfg)
+	if err != nil {
+		return Check{Name: name, Level: LevelProblem, What: plainText(err), Do: "set them where run is started, too", Err: err}
+	}
+	defer s.Close()
+	return look(s)
+}
+
+// tryStore puts a small file into a bucket, reads it back and removes it.
+func tryStore(ctx context.Context, name, setting string, s *store.Store, at string) Check {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	text := "Put here by wanbatch doctor at " + time.Now().UTC().Format(time.RFC3339Nano) + "; it may be removed.\n"
+	began := time.Now()
+	_, err := s.Put(ctx, at+probeName, store.File{Body: strings.NewReader(text), Bytes: int64(len(text)), SHA256: hexSHA256([]byte(text)), ContentType: "text/plain"})
+	if err == nil {
+		_, err = s.Get(ctx, at+probeName, claimBytes)
+	}
+	if err != nil {
+		return bucketProblem(fine(name, "%s: %v", setting, err), err)
+	}
+	took := time.Since(began)
+	c := fine(name, "%s takes files and gives them back, in %d ms", s.Location().Name(), took.Milliseconds())
+	if s.Remove(ctx, at+probeName) != nil {
+		c.What += "; it lets nothing be removed, which no run needs: " + at + probeName + " stays there"
+	}
+	return c
+}
+
+// bucketProblem says what to do about a bucket that cannot be used.
+func bucketProblem(c Check, err error) Check {
+	if errors.Is(err, store.ErrSetup) {
+		return c.problem(ErrAccount, bucketHint(err.Error()))
+	}
+	return c.problem(errCannot, unreachable(err))
+}
+
+// owns looks whether the batch has claimed the folder that its videos go to. The error
+// is a [*claimedError] if another has; whatever else goes wrong shows in what follows.
+func (k *keeper) owns(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	text, err := k.store.Get(ctx, k.batch+"/"+claimName, claimBytes)
+	if err == nil {
+		err = k.judge(text)
+	}
+	return err == nil, err
+}

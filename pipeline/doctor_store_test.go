@@ -1,0 +1,70 @@
+package pipeline
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// silence takes requests and never answers.
+type silence struct{}
+
+func (silence) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// look examines a plan and returns what is said of one thing.
+func look(t *testing.T, p *Plan, cfg Config, name string) Check {
+	t.Helper()
+	for _, c := range Examine(t.Context(), p, cfg) {
+		if c.Name == name {
+			return c
+		}
+	}
+	t.Fatalf("nothing is said of %s", name)
+	return Check{}
+}
+
+// A bucket that takes requests and never answers holds nobody for long, and is told
+// from one that refuses.
+func TestExamineSilentBucket(t *testing.T) {
+	p := bucketPlan(t, 1)
+	synctest.Test(t, func(t *testing.T) {
+		w := newcomer(t, newBucket())
+		cfg := w.config()
+		cfg.seams.buckets = silence{}
+		began := time.Now()
+		c := look(t, p, cfg, "store-out")
+		if c.Level != LevelProblem || errors.Is(c.Err, ErrAccount) || errors.Is(c.Err, ErrUsage) || !strings.Contains(c.Do, "no answer within 15 s") {
+			t.Errorf("%+v", c)
+		}
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("after %v", took)
+		}
+	})
+}
+
+// Inputs in a bucket on this machine serve no provider elsewhere.
+func TestExamineInputsOutOfReach(t *testing.T) {
+	p := worldPlan(t, t.TempDir(), 1, "true")
+	p.Manifest.Inputs.Store = "s3://bucket/inputs?endpoint=" + bucketEndpoint
+	synctest.Test(t, func(t *testing.T) {
+		w := newcomer(t, newBucket())
+		cfg := w.config()
+		if c := look(t, p, cfg, "store-in"); c.Level != LevelOK || len(w.bucket.objects) != 0 {
+			t.Errorf("%+v; left behind: %d objects", c, len(w.bucket.objects))
+		}
+		cfg.Endpoint = "https://provider.example"
+		if c := look(t, p, cfg, "store-in"); c.Level != LevelProblem || !errors.Is(c.Err, ErrUsage) {
+			t.Errorf("%+v", c)
+		}
+	})
+}
