@@ -46,7 +46,8 @@ func (f *Findings) Proven() bool { return len(f.Problems) == 0 }
 //   - report.json and report.csv are what the journal gave at the head that
 //     report.json carries, and so is the report in report.html. A head that the
 //     journal does not have means that the journal's tail was cut off or written
-//     anew;
+//     anew. A report of an older program is proven as far as that one knew, its
+//     sentences aside, and a note says so;
 //   - every artifact is there with its length and SHA-256, and nothing else
 //     stands among the videos. Those that were put into a bucket and not kept here
 //     are only counted.
@@ -55,8 +56,9 @@ func (f *Findings) Proven() bool { return len(f.Problems) == 0 }
 // beside a run, which it sees at one instant. It reads every video once.
 //
 // What it cannot see: a folder of which everything, the report included, was
-// replaced by an older or another consistent state. Keep Findings.Head elsewhere
-// to notice that.
+// replaced by an older or another consistent state; and, as a note then says, the end
+// of the journal of a batch that has no report yet, because no run came to an end. Keep
+// Findings.Head elsewhere to notice either.
 //
 // An error means that there was nothing to audit (it matches [ErrUsage] if the
 // folder holds no batch) or that the journal could not be read.
@@ -89,6 +91,7 @@ type auditor struct {
 	root  *os.Root
 	found *Findings
 	held  bool // a run goes on
+	ended bool // some run ended on purpose: such a one writes a report
 	files map[string]reportFile
 
 	core    *batch.Batch    // fold of the records that are proven
@@ -158,6 +161,7 @@ func (a *auditor) fold(line int, payload json.RawMessage) error {
 	for _, wrong := range a.books.enter(e) {
 		a.problem(lineOf(line), "compare with the provider's bill; the report repeats the recorded amount", "%s", wrong)
 	}
+	a.ended = a.ended || e.Kind == batch.Closed
 	if e.Artifact != nil {
 		a.stored[e.Artifact.Path] = true
 	}

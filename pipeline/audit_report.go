@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -32,18 +33,33 @@ func (a *auditor) auditReports() {
 	if a.core.Begin() == nil {
 		return // no run came as far as a report
 	}
+	if a.noReportYet() {
+		a.note(reportJSON, "nothing: wanbatch run or wanbatch report writes it", "there is no report yet, so nothing vouches for the end of the journal")
+		return
+	}
 	var want *Report
+	revision := reportRevision
 	text, ok := a.reportText(reportJSON)
 	if ok {
-		want = a.auditJSON(text)
+		want, revision = a.auditJSON(text)
 	}
 	a.auditPage(want)
 	if want == nil { // the table is then compared with the journal as it is
 		want, _ = newReport(a.core, a.head, a.path) // no error: there is a begin
 	}
 	if table, ok := a.reportText(reportCSV); ok {
-		a.auditCSV(table, want)
+		a.auditCSV(table, want, revision)
 	}
+}
+
+// noReportYet reports whether all runs so far were killed before they wrote a report.
+func (a *auditor) noReportYet() bool {
+	for _, f := range a.files {
+		if !errors.Is(f.err, fs.ErrNotExist) {
+			return false
+		}
+	}
+	return !a.ended && !a.held
 }
 
 // reportFile is what reading a file of the report gave.
@@ -74,26 +90,27 @@ func (a *auditor) reportText(name string) ([]byte, bool) {
 }
 
 // auditJSON compares report.json with the fold of the journal at the head that
-// it carries, which is returned; nil if there is no such fold.
-func (a *auditor) auditJSON(text []byte) *Report {
+// it carries, which is returned with the report's revision; nil if there is no such
+// fold.
+func (a *auditor) auditJSON(text []byte) (*Report, int) {
 	var got Report
 	if err := json.Unmarshal(text, &got); err != nil {
 		a.problem(reportJSON, writeReportAgain, "it is not a report: %v", err)
-		return nil
+		return nil, reportRevision
 	}
 	want, err := a.reportAt(got.Journal, commandFolder(&got))
 	if err != nil {
 		a.problem(reportJSON+": journal", cutJournal, "%v", err)
-		return nil
+		return nil, got.Revision
 	}
 	expected := encoded(want.JSON)
 	if bytes.Equal(text, expected) {
-		return want
+		return want, reportRevision
 	}
-	d := &mismatch{auditor: a, file: reportJSON}
+	d := &mismatch{auditor: a, file: reportJSON, revision: got.Revision}
 	d.json("", parsed(text), parsed(expected))
 	d.end()
-	return want
+	return want, got.Revision
 }
 
 // reportAt is the report as the journal gave it when it had this head.
@@ -187,24 +204,27 @@ func (a *auditor) auditPage(want *Report) {
 		a.note(reportHTML, writeReportAgain, "its report is right, but the page around it is not what this wanbatch writes: another version did, or somebody changed it")
 		return
 	}
-	d := &mismatch{auditor: a, file: reportHTML}
+	d := &mismatch{auditor: a, file: reportHTML, revision: got.Revision}
 	d.json("", parsed(text), parsed(pageReport(expected)))
 	d.end()
 }
 
 // auditCSV compares report.csv with the same fold, cell by cell.
-func (a *auditor) auditCSV(text []byte, want *Report) {
+func (a *auditor) auditCSV(text []byte, want *Report, revision int) {
 	expected := encoded(want.CSV)
 	if bytes.Equal(text, expected) {
 		return
 	}
-	d := &mismatch{auditor: a, file: reportCSV}
+	d := &mismatch{auditor: a, file: reportCSV, revision: revision}
 	got, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
 	if err != nil {
 		a.problem(reportCSV, writeReportAgain, "it is not a table of this form: %v", err)
 		return
 	}
 	rows, _ := csv.NewReader(bytes.NewReader(expected)).ReadAll() // no error: it was just written
+	if d.older() && len(got) > 0 {
+		rows = knownColumns(rows, got[0])
+	}
 	if len(got) != len(rows) {
 		d.add("", fmt.Sprintf("%d lines", len(got)), fmt.Sprintf("%d", len(rows)))
 	}
@@ -212,6 +232,21 @@ func (a *auditor) auditCSV(text []byte, want *Report) {
 		d.row(i+1, rows[0], got[i], rows[i])
 	}
 	d.end()
+}
+
+// knownColumns are the columns of a table that an older program knew, given the header
+// that it wrote: a new column goes to the end of those before the labels.
+func knownColumns(rows [][]string, header []string) [][]string {
+	all := len(reportColumns())
+	known := slices.IndexFunc(header, func(name string) bool { return strings.HasPrefix(name, "label:") })
+	if known < 0 {
+		known = len(header)
+	}
+	var cut [][]string
+	for _, row := range rows {
+		cut = append(cut, slices.Concat(row[:min(known, all)], row[all:]))
+	}
+	return cut
 }
 
 func encoded(write func(io.Writer) error) []byte {
@@ -234,8 +269,25 @@ const mostDifferences = 20
 // mismatch names where a file differs from what it should be.
 type mismatch struct {
 	*auditor
-	file string
-	n    int
+	file     string
+	revision int // of the report
+	n        int
+}
+
+// older reports whether an older program wrote the file.
+func (d *mismatch) older() bool { return d.revision < reportRevision }
+
+// inSentences are the fields that a program writes in its own words, which others may
+// put otherwise.
+var inSentences = []string{"note", "jobs[].error.message", "jobs[].error.hint", "error.message", "error.hint"}
+
+var listElement = regexp.MustCompile(`\[[^\]]*\]`)
+
+// unknown reports whether an older program could not write what this one does at a
+// place: the field came later, or is in sentences.
+func (d *mismatch) unknown(at string, there bool) bool {
+	at = listElement.ReplaceAllString(at, "[]")
+	return d.older() && (!there && fieldsSince[at] > d.revision || slices.Contains(inSentences, at))
 }
 
 func (d *mismatch) add(at, got, want string) {
@@ -251,6 +303,8 @@ func (d *mismatch) add(at, got, want string) {
 // end tells what was not named.
 func (d *mismatch) end() {
 	switch {
+	case d.n == 0 && d.older():
+		d.note(d.file, writeReportAgain, "an older wanbatch wrote it; all that it knew is right")
 	case d.n == 0:
 		d.problem(d.file, writeReportAgain, "its values are right, but its text is not what wanbatch writes")
 	case d.n > mostDifferences:
@@ -286,6 +340,11 @@ func (d *mismatch) object(at string, got, want map[string]any) {
 		w, inWant := want[name]
 		path := strings.TrimPrefix(at+"."+name, ".")
 		switch {
+		case d.unknown(path, inGot):
+		case path == "revision" && d.revision > reportRevision:
+			d.n++
+			d.problem(d.file+": "+path, "audit it with the wanbatch that wrote it, or a newer one", "it is %d, and this wanbatch knows reports up to %d",
+				d.revision, reportRevision)
 		case !inWant:
 			d.add(path, shortJSON(g), "nothing of it")
 		case !inGot:
@@ -321,6 +380,7 @@ func shortJSON(v any) string {
 func (d *mismatch) row(line int, header, got, want []string) {
 	for i, name := range header {
 		switch {
+		case d.unknown(name, i < len(got)):
 		case i >= len(got):
 			d.add(fmt.Sprintf("line %d, %s", line, name), "nothing", fmt.Sprintf("%q", want[i]))
 		case got[i] != want[i]:

@@ -3,8 +3,11 @@ package pipeline_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -381,4 +384,116 @@ func flip(t *testing.T, dir, name string, bit int) {
 	text := []byte(read(t, dir, name))
 	text[bit/8] ^= 1 << (bit % 8)
 	write(t, dir, name, string(text))
+}
+
+// A batch that was killed before its first report is no damage: the report is yet to
+// be written, and everything else is proven.
+func TestAuditBeforeTheFirstReport(t *testing.T) {
+	r := audited(t)
+	lines := strings.SplitAfter(read(t, r.folder(), "journal.jsonl"), "\n")
+	if closed := lines[len(lines)-2]; !strings.Contains(closed, `"closed"`) {
+		t.Fatalf("the journal ends with %s", closed)
+	}
+	for _, name := range []string{"report.json", "report.csv", "report.html"} {
+		remove(t, r.folder(), name)
+	}
+	wantAmong(t, r.folder(), "report.json", "missing") // a run that ends writes one
+	write(t, r.folder(), "journal.jsonl", strings.Join(lines[:len(lines)-2], ""))
+	f := wantProven(t, r.folder())
+	if len(f.Notes) != 1 || f.Notes[0].Where != "report.json" || !strings.Contains(f.Notes[0].What, "no report yet") {
+		t.Errorf("notes %+v", f.Notes)
+	}
+	if f.Artifacts != 2 {
+		t.Errorf("%d videos are proven", f.Artifacts)
+	}
+	flip(t, r.folder(), "videos/job-001.mp4", 77)
+	wantProblem(t, r.folder(), "videos/job-001.mp4", "other bytes")
+}
+
+// A report of an older program is proven as far as that program knew, and called what
+// it is; one of a newer program is neither proven nor damaged.
+func TestAuditOfAnOlderReport(t *testing.T) {
+	r := newRig(t, 600, emulator.Options{}, "lost-reply:2")
+	r.run(r.plan(2, "false"))
+	wantProven(t, r.folder())
+	older := snapshot(t, r.folder())
+	for name, changes := range map[string][]string{
+		"report.json": {`(?s)\n  "revision": 1,`, "", `(?s),\s+"commands": \[[^]]*\]`, "", `"hint": "wanbatch`, `"hint": "animate`},
+		"report.html": {`"revision":1,`, "", `,"commands":\[[^]]*\]`, "", `"hint":"wanbatch`, `"hint":"animate`},
+		"report.csv":  {`,"file.url"`, "", `(?m),$`, "", `"wanbatch resolve`, `"animate resolve`},
+	} {
+		for ; len(changes) > 0; changes = changes[2:] {
+			text := regexp.MustCompile(changes[0]).ReplaceAllString(older[name], changes[1])
+			if text == older[name] {
+				t.Fatalf("%s has no %s", name, changes[0])
+			}
+			older[name] = text
+		}
+	}
+	restore(t, r.folder(), older)
+	f := wantProven(t, r.folder())
+	var files []string
+	for _, n := range f.Notes {
+		files = append(files, n.Where)
+		if !strings.Contains(n.What, "older wanbatch") || !strings.Contains(n.Do, "wanbatch report") {
+			t.Errorf("note %+v", n)
+		}
+	}
+	if d := cmp.Diff([]string{"report.json", "report.html", "report.csv"}, files); d != "" {
+		t.Errorf("notes (-want +got):\n%s", d)
+	}
+	for _, tt := range []struct{ file, from, to, where string }{
+		{"report.json", `"billed_max": "`, `"billed_max": "1`, "report.json: totals.billed_max"},
+		{"report.json", `"complete": `, `"paid": true, "complete": `, "report.json: paid"},
+		{"report.json", `"jobs": 2,`, ``, "report.json: totals.jobs"},
+		{"report.json", `"version": 1,`, `"version": 1, "revision": 99,`, "report.json: revision"},
+		{"report.html", `"billed_max":"`, `"billed_max":"1`, "report.html: totals.billed_max"},
+		{"report.csv", `"job-000"`, `"job-007"`, "report.csv: line 2, id"},
+		{"report.csv", `"state"`, `"stage"`, "report.csv: line 1, state"},
+	} {
+		restore(t, r.folder(), older)
+		write(t, r.folder(), tt.file, strings.Replace(older[tt.file], tt.from, tt.to, 1))
+		wantAmong(t, r.folder(), tt.where, "")
+	}
+	if _, err := pipeline.WriteReport(r.folder()); err != nil {
+		t.Fatal(err)
+	}
+	if f := wantProven(t, r.folder()); len(f.Notes) != 0 {
+		t.Errorf("notes %+v", f.Notes)
+	}
+}
+
+// Whoever adds a field to the report raises its revision and enters the field there.
+func TestReportRevision(t *testing.T) {
+	is := append([]string{fmt.Sprintf("revision %d", pipeline.ReportRevision)}, fieldsOf(reflect.TypeFor[pipeline.Report](), "")...)
+	was := strings.Split(strings.TrimSpace(read(t, "testdata", "report-fields.txt")), "\n")
+	if d := cmp.Diff(was, is); d != "" {
+		t.Errorf("the report has other fields: raise reportRevision, enter the new ones in fieldsSince, and take over (-was +is):\n%s", d)
+	}
+}
+
+// fieldsOf lists the fields of a type's JSON form.
+func fieldsOf(of reflect.Type, at string) (names []string) {
+	switch {
+	case of.Implements(reflect.TypeFor[json.Marshaler]()):
+		return []string{at}
+	case of.Kind() == reflect.Pointer:
+		return fieldsOf(of.Elem(), at)
+	case of.Kind() == reflect.Slice:
+		return fieldsOf(of.Elem(), at+"[]")
+	case of.Kind() == reflect.Map:
+		return fieldsOf(of.Elem(), at+"{}")
+	case of.Kind() != reflect.Struct:
+		return []string{at}
+	}
+	for i := range of.NumField() {
+		f := of.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous {
+			names = append(names, fieldsOf(f.Type, at)...)
+			continue
+		}
+		names = append(names, fieldsOf(f.Type, strings.TrimPrefix(at+"."+name, "."))...)
+	}
+	return names
 }

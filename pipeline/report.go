@@ -16,9 +16,11 @@ import (
 //
 // Amounts are exact decimals in Currency, at list price: before free quota,
 // discounts and tax. Times are UTC, durations are seconds. The JSON form is
-// version 1 of a public format: fields may be added, none changes its meaning.
+// version 1 of a public format: fields may be added, and then Revision grows; none
+// changes its meaning.
 type Report struct {
 	Version        int         `json:"version"`
+	Revision       int         `json:"revision"`
 	Batch          string      `json:"batch"`
 	Model          string      `json:"model"`
 	Journal        JournalHead `json:"journal"`
@@ -168,6 +170,15 @@ type Failure struct {
 	Commands []string `json:"commands,omitzero"`
 }
 
+// reportRevision counts the times that fields were added to the report.
+const reportRevision = 1
+
+// fieldsSince are the fields that a report of an older revision does not have.
+var fieldsSince = map[string]int{
+	"revision":              1,
+	"jobs[].error.commands": 1,
+}
+
 const reportNote = "billed is confirmed usage at list price, before free quota, discounts and tax; " +
 	"billed_max adds what may have been billed besides"
 
@@ -178,7 +189,7 @@ func newReport(core *batch.Batch, head journal.Head, folder string) (*Report, er
 		return nil, fmt.Errorf("%w: the journal holds no batch yet; run the manifest first", ErrUsage)
 	}
 	r := &Report{
-		Version: 1, Batch: begin.Batch, Model: begin.Model, Journal: JournalHead{head.Records, head.Hash},
+		Version: 1, Revision: reportRevision, Batch: begin.Batch, Model: begin.Model, Journal: JournalHead{head.Records, head.Hash},
 		Lane: ReportLane{Region: begin.Region}, GeneratedAt: core.Last().UTC(), Complete: core.View().Left == 0,
 		Currency: begin.Currency, PriceTable: PriceTable{Date: begin.PriceDate, Source: begin.PriceSource, SHA256: begin.PriceSHA256},
 		Budget: budgetOf(core), Note: reportNote,
