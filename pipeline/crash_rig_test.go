@@ -249,7 +249,9 @@ func (w *world) run(p *Plan) error {
 		if err := sameLane(f.core, target, workers.key); err != nil {
 			return err
 		}
-		return begin(ctx, ctx, f, workers, cfg, opened(p, cfg, target, workers.key), nil)
+		run := opened(p, cfg, target, workers.key)
+		run.Run.ID = "run" // or two plays would have nothing in common
+		return begin(ctx, ctx, f, workers, cfg, run, nil)
 	})
 }
 
@@ -270,7 +272,7 @@ func (w *world) inFolder(p *Plan, do func(context.Context, *folder, Config) erro
 
 func (w *world) config() Config {
 	cfg := Config{Output: w.threads, Key: "sk-world", Endpoint: worldEndpoint, Transport: w, seams: seams{
-		disk: func(*os.Root) disk.Disk { return w.disk }, results: w, buckets: toBucket{w}, inline: w.threads == "",
+		disk: func(*os.Root) disk.Disk { return w.disk }, results: w, buckets: toBucket{w}, object: w.objectName, inline: w.threads == "",
 	}, StoreKeys: bucketKeys}
 	if w.toBucket != nil {
 		cfg.seams.buckets = w.toBucket
@@ -279,6 +281,13 @@ func (w *world) config() Config {
 		w.edit(&cfg)
 	}
 	return cfg
+}
+
+// objectName is new each time and the same in each play.
+func (w *world) objectName(file string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return fmt.Sprintf("%d%s", w.calls, filepath.Ext(file))
 }
 
 // resolve settles every quarantined job, as a person does who has looked at the

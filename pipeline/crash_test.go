@@ -1,10 +1,13 @@
 package pipeline
 
 import (
+	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -14,6 +17,7 @@ import (
 	"time"
 
 	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/journal"
 )
 
 // fullDepth makes the crash tests exhaustive where they otherwise take samples.
@@ -41,16 +45,19 @@ func howMuch() effort {
 type life struct {
 	ticks   int     // of its last life
 	images  []image // after its last death
+	image   int     // that was found then; negative: the play ended there
 	died    string  // what it was about to do then
-	calls   int     // to the provider
+	at      time.Time
+	calls   int // to the provider
 	doubts  []string
 	outcome string
 	intents int
 }
 
 // play tells the story of a scenario with deaths in it, one after the other, each
-// followed by a restart a minute later. With stop it ends at the last death.
-func (x *explorer) play(t *testing.T, deaths []death, torn int, stop bool) (l life) {
+// followed by a restart a minute later. Of the images after the last death pick
+// chooses the one that is found; a negative number ends the play there.
+func (x *explorer) play(t *testing.T, deaths []death, torn int, pick func(life) int) (l life) {
 	synctest.Test(t, func(t *testing.T) {
 		w := x.newWorld(t, x.plan)
 		w.early = x.early
@@ -62,11 +69,13 @@ func (x *explorer) play(t *testing.T, deaths []death, torn int, stop bool) (l li
 			if w.epitaph == "" {
 				t.Fatalf("%s: alive after %d ticks, but it should have died before number %d", x.name, w.ticks, d.tick)
 			}
-			l.died, l.images, l.calls = w.epitaph, w.images(torn), w.calls
-			if stop && i == len(deaths)-1 {
-				return
+			l.died, l.at, l.images, l.calls, l.image = w.epitaph, time.Now(), w.images(torn), w.calls, d.image
+			if i == len(deaths)-1 {
+				if l.image = pick(l); l.image < 0 {
+					return
+				}
 			}
-			w.disk = l.images[d.image].disk()
+			w.disk = l.images[l.image].disk()
 			core, report := w.read()
 			l.doubts = append(l.doubts, core.View().InDoubt...)
 			w.wantTrueBill("after the death", report)
@@ -143,47 +152,105 @@ type explorer struct {
 }
 
 // isNew tells whether nothing was played yet from a world that nobody could tell
-// from the one after this death: the same disk, and as much said to the provider.
+// from the one after this death: the same disk, as much said to the provider, the
+// same time.
+// Disks that differ only in what opening the journal mends are one.
 func (x *explorer) isNew(end life, image int) bool {
-	world := fmt.Sprintf("%d %s", end.calls, end.images[image].disk().Sum())
-	was := x.seen[world]
-	x.seen[world] = true
-	return !was
+	found := end.images[image]
+	for _, world := range []string{found.disk().Sum(), x.opened(found)} {
+		world = fmt.Sprintf("%d %d %s", end.calls, end.at.UnixNano(), world)
+		if x.seen[world] {
+			return false
+		}
+		x.seen[world] = true
+	}
+	return true
 }
 
-// deaths returns every death that can follow those of a play with so many ticks in
-// its last life. Images that were met before are counted but not returned.
-func (x *explorer) deaths(before []death, ticks int) (found []death) {
-	for tick := 1 + x.dice.IntN(x.effort.points); tick <= ticks; tick += x.effort.points {
-		end := x.play(x.t, append(slices.Clip(before), death{tick, 0}), x.effort.torn, true)
-		x.points++
-		x.images += len(end.images)
-		fresh := 0
-		for _, i := range x.dice.Perm(len(end.images)) {
-			if (x.effort.images == 0 || fresh < x.effort.images) && x.isNew(end, i) {
-				fresh++
-				found = append(found, death{tick, i})
-			}
+// opened tells apart what a restart makes of disks: by the report on what was found,
+// and by the disk after the journal was opened, mended and appended to. What follows
+// depends on nothing else.
+func (x *explorer) opened(found image) string {
+	d := found.disk()
+	data, _ := d.Bytes(journalName)
+	core, again := batch.New(batch.Settings{}, nil), batch.New(batch.Settings{}, nil)
+	head, _, err := journal.Replay(bytes.NewReader(data), replayInto(core))
+	if err != nil {
+		x.t.Errorf("%s: the journal: %v", found.name, err)
+		return ""
+	}
+	told := []byte("no batch")
+	if core.Begin() != nil {
+		report, err := newReport(core, head, "batch")
+		if err == nil {
+			told, err = json.Marshal(report)
 		}
-		if x.t.Failed() {
-			return nil
+		if err != nil {
+			x.t.Errorf("%s: the report: %v", found.name, err)
+		}
+	}
+	f := &folder{path: "batch", disk: d, core: again}
+	if err := f.replay(true); err != nil {
+		return fmt.Sprintf("%v %s", err, d.Sum()) // as on a full disk
+	}
+	err = f.record(batch.Event{Kind: batch.Closed, At: again.Last()})
+	return fmt.Sprintf("%v %s %s", err, told, d.Sum())
+}
+
+// deaths plays to the end, from every image, every death that can follow on a play
+// with so many ticks. Images that were met before are counted and not played.
+func (x *explorer) deaths(ticks int) (found []recovery) {
+	for tick := 1 + x.dice.IntN(x.effort.points); tick <= ticks; tick += x.effort.points {
+		x.points++
+		var order []int // of the images that are left to be tried
+		fresh := 0
+		next := func(l life) int {
+			if order == nil {
+				x.images += len(l.images)
+				order = x.dice.Perm(len(l.images))
+			}
+			for len(order) > 0 && (x.effort.images == 0 || fresh < x.effort.images) {
+				i := order[0]
+				order = order[1:]
+				if x.isNew(l, i) {
+					fresh++
+					return i
+				}
+			}
+			return -1
+		}
+		for {
+			l := x.try([]death{{tick: tick}}, next)
+			if l.image < 0 {
+				break
+			}
+			found = append(found, recovery{death{tick, l.image}, l.ticks})
+			if len(order) == 0 {
+				break
+			}
 		}
 	}
 	return found
 }
 
-// try plays a list of deaths to the end and returns the ticks of its last life.
-func (x *explorer) try(deaths []death) int {
-	l := x.play(x.t, deaths, x.effort.torn, false)
-	x.plays++
-	if !x.agrees(l, x.want) {
-		x.t.Errorf("the outcome differs; want\n%sgot\n%s", x.want, l.outcome)
+// try plays deaths, the last one with an image that pick chooses, and wants the
+// story to end as it does without them.
+func (x *explorer) try(deaths []death, pick func(life) int) life {
+	l := x.play(x.t, deaths, x.effort.torn, pick)
+	if l.image >= 0 {
+		x.plays++
+		if !x.agrees(l, x.want) {
+			x.t.Errorf("the outcome differs; want\n%sgot\n%s", x.want, l.outcome)
+		}
 	}
 	if x.t.Failed() {
-		last := deaths[len(deaths)-1]
-		x.t.Fatalf("deaths %v; the last before %q, found %q; doubts %v", deaths, l.died, l.images[last.image].name, l.doubts)
+		image := "no image"
+		if l.image >= 0 {
+			image = l.images[l.image].name
+		}
+		x.t.Fatalf("deaths %v; the last before %q, found number %d, %s; doubts %v", deaths, l.died, l.image, image, l.doubts)
 	}
-	return l.ticks
+	return l
 }
 
 // Every scenario is told with a death before and after every change of the disk and
@@ -194,36 +261,34 @@ func (x *explorer) try(deaths []death) int {
 func TestEveryCrash(t *testing.T) {
 	var points, images, plays atomic.Int64
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	t.Setenv("TMPDIR", filepath.Dir(realFolder(t))) // where the emulator keeps uploads
 	t.Run("scenarios", func(t *testing.T) {
 		for i, s := range scenarios() {
 			t.Run(s.name, func(t *testing.T) {
 				t.Parallel()
 				x := &explorer{scenario: s, t: t, effort: howMuch(), dice: rand.New(rand.NewPCG(uint64(i), 1)), seen: map[string]bool{}}
 				x.plan, x.early = s.plans(t)
+				began := time.Now()
 				x.explore()
 				points.Add(int64(x.points))
 				images.Add(int64(x.images))
 				plays.Add(int64(x.plays))
-				t.Logf("%d points, %d states of the disk, %d of them distinct and played to the end", x.points, x.images, x.plays)
+				t.Logf("%d points, %d states of the disk, %d played to the end, %.0f s", x.points, x.images, x.plays, time.Since(began).Seconds())
 			})
 		}
 	})
-	t.Logf("in all %d points, %d states of the disk, %d of them distinct and played to the end", points.Load(), images.Load(), plays.Load())
+	t.Logf("in all %d points, %d states of the disk, %d played to the end", points.Load(), images.Load(), plays.Load())
 }
 
 func (x *explorer) explore() {
-	whole := x.play(x.t, nil, 0, false)
+	whole := x.play(x.t, nil, 0, nil)
 	if x.want = whole.outcome; x.t.Failed() {
 		x.t.Fatalf("without a death:\n%s", x.want)
 	}
 	if whole.intents == 0 {
 		x.t.Fatal("nothing was created")
 	}
-	var recoveries []recovery
-	for _, d := range x.deaths(nil, whole.ticks) {
-		recoveries = append(recoveries, recovery{d, x.try([]death{d})})
-	}
-	x.twice(recoveries)
+	x.twice(x.deaths(whole.ticks))
 }
 
 // A recovery is a life after one death.
@@ -258,15 +323,16 @@ func (x *explorer) twice(recoveries []recovery) {
 // that this may leave.
 func (x *explorer) again(r recovery, tick int) {
 	const few = 12 // the first images are the various ones: behind them stand torn writes, byte by byte
-	second := death{tick, 0}
-	end := x.play(x.t, []death{r.death, second}, x.effort.torn, true)
 	x.points++
-	x.images += len(end.images)
-	second.image = x.dice.IntN(len(end.images))
-	if x.dice.IntN(2) == 0 {
-		second.image = x.dice.IntN(min(few, len(end.images)))
-	}
-	if x.isNew(end, second.image) {
-		x.try([]death{r.death, second})
-	}
+	x.try([]death{r.death, {tick: tick}}, func(l life) int {
+		x.images += len(l.images)
+		i := x.dice.IntN(len(l.images))
+		if x.dice.IntN(2) == 0 {
+			i = x.dice.IntN(min(few, len(l.images)))
+		}
+		if !x.isNew(l, i) {
+			return -1
+		}
+		return i
+	})
 }

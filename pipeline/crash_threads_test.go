@@ -23,7 +23,7 @@ func TestCrashesOfTheRunner(t *testing.T) {
 	for _, s := range scenarios() {
 		x := &explorer{scenario: s}
 		x.plan, x.early = s.plans(t)
-		whole := x.play(t, nil, 0, false)
+		whole := x.play(t, nil, 0, nil)
 		x.want, x.ticks = whole.outcome, whole.ticks
 		subjects = append(subjects, x)
 	}

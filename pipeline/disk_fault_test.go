@@ -86,7 +86,7 @@ func TestEveryDiskFault(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, _ := s.plans(t)
-			want := (&explorer{scenario: s, plan: p}).play(t, nil, 0, false).outcome
+			want := (&explorer{scenario: s, plan: p}).play(t, nil, 0, nil).outcome
 			faults := 0
 			for _, kind := range kinds {
 				for _, err := range []error{syscall.EIO, syscall.ENOSPC, disktest.Half{Err: syscall.EDQUOT}} {

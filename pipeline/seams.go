@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 
+	"github.com/wanbatch/wanbatch/internal/dashscope"
 	"github.com/wanbatch/wanbatch/internal/disk"
 )
 
@@ -13,6 +14,7 @@ type seams struct {
 	disk    func(*os.Root) disk.Disk // in place of the batch folder, for journal and downloads
 	results http.RoundTripper        // in place of guarded connections, for downloads
 	buckets http.RoundTripper        // in place of connections, for buckets of one's own
+	object  func(string) string      // in place of a made-up name, for uploads to the provider's own store
 	inline  bool                     // effects run on the loop's own goroutine, one after the other
 }
 
@@ -22,4 +24,12 @@ func (s seams) on(root *os.Root) disk.Disk {
 		return s.disk(root)
 	}
 	return disk.Dir(root)
+}
+
+// objectName is what an upload of a file is called in the provider's own store.
+func (s seams) objectName(file string) string {
+	if s.object != nil {
+		return s.object(file)
+	}
+	return dashscope.ObjectName(file)
 }

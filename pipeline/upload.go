@@ -51,7 +51,7 @@ func newSupplier(m *Manifest, client *dashscope.Client, cfg Config, target endpo
 		return nil, err
 	}
 	if bucket == nil {
-		return &temporaryStore{client: client, model: m.Model, speed: cfg.Speed}, nil
+		return &temporaryStore{client: client, model: m.Model, speed: cfg.Speed, objectName: cfg.seams.objectName}, nil
 	}
 	if err := reachable(bucket, target); err != nil {
 		bucket.Close()
@@ -204,6 +204,8 @@ type temporaryStore struct {
 	model  string
 	speed  float64 // of the provider's clock
 
+	objectName func(file string) string
+
 	mu     sync.Mutex // guards what follows
 	policy dashscope.Policy
 	until  time.Time // of the wall clock
@@ -218,7 +220,7 @@ func (s *temporaryStore) put(ctx context.Context, sum string, f *os.File, size i
 		return "", 0, err
 	}
 	seen := &witness{r: f, hash: sha256.New()}
-	address, err := s.client.Upload(ctx, policy, dashscope.ObjectName(f.Name()), contentType(f.Name()), size, seen)
+	address, err := s.client.Upload(ctx, policy, s.objectName(f.Name()), contentType(f.Name()), size, seen)
 	switch {
 	case seen.err != nil:
 		return "", 0, fmt.Errorf("%w: %w", errLocalRead, seen.err)
