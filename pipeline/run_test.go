@@ -498,6 +498,13 @@ func TestExpiredResult(t *testing.T) {
 		if m := r.provider.Meter(); m.Creates != 2 || !report.Totals.BilledSeconds.Equal(decimal.RequireFromString(m.BilledSeconds)) {
 			t.Errorf("%d creates, %s s billed, the meter says %s", m.Creates, report.Totals.BilledSeconds, m.BilledSeconds)
 		}
+		b, err := pipeline.NewBill([]*pipeline.Report{report}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Lines) != 1 || b.Lines[0].Tasks != 2 || !b.Lines[0].Billed.Equal(report.Totals.Billed) || !b.Totals[0].Billed.IsPositive() {
+			t.Errorf("the bill has %+v for two results that were lost, %s in all", b.Lines, report.Totals.Billed)
+		}
 	}
 }
 

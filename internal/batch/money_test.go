@@ -103,6 +103,45 @@ func TestCapIsNeverPassed(t *testing.T) {
 	r.noCreate(time.Hour)
 }
 
+// A failed task was free, and what was held for it is free for others: its job must
+// fit under the cap anew when its turn comes again.
+func TestARetryFitsUnderTheCap(t *testing.T) {
+	r := newRig(t, 2, capped("1"))
+	r.baseline()
+	r.submit()
+	r.look(StatusFailed, func(o *Observation) { o.Class = ClassRetry })
+	if job, _ := r.submit(); job != "j1" { // while j0 backs off
+		t.Fatalf("submitted %s", job)
+	}
+	r.noCreate(time.Hour)
+	r.look(StatusSucceeded)
+	r.store()
+	r.noCreate(time.Hour)
+	if v := r.b.View(); v.Stop != StopBudget || v.Left != 1 {
+		t.Fatalf("stop %q with %d left, want the budget to stop it with j0 left", v.Stop, v.Left)
+	}
+}
+
+// What a task is held and billed at is the price of the run that submits it.
+func TestARetryIsHeldAtItsOwnPrice(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.look(StatusFailed, func(o *Observation) { o.Class = ClassInput })
+	dearer := testPlan("j0")
+	dearer.UnitPrice, dearer.Hold = money("0.5"), money("3")
+	r.apply(Event{Kind: Planned, Job: "j0", Plan: dearer})
+	for _, e := range r.b.RetryFailed(r.now) {
+		r.apply(e)
+	}
+	r.crash(time.Minute)
+	r.baseline(r.mine()...)
+	r.submit()
+	r.wantMoney("0", "3", "0")
+	r.look(StatusSucceeded)
+	r.wantMoney("2.5", "0", "0")
+}
+
 func TestQuarantineCountsAgainstTheCap(t *testing.T) {
 	r := newRig(t, 3, capped("1.3"))
 	r.baseline()

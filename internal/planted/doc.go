@@ -9,7 +9,7 @@
 // (go build -overlay), the named tests are built with it, and one of them has to
 // fail. A bug that survives is a hole in the tests.
 //
-//	go test ./internal/planted                        a quick third, with every run of the suite
+//	go test ./internal/planted                        a quick quarter, with every run of the suite
 //	go test ./internal/planted -v -planted all        every bug, and the table of what caught which
 //	go test ./internal/planted -v -planted fifo,307   those with such a name
 //

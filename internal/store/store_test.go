@@ -289,6 +289,25 @@ func TestPutIsProven(t *testing.T) {
 	})
 }
 
+// A put that somebody on the way confirms, and the store never saw, leaves what was
+// there before: that is not what was put.
+func TestPutOverAnotherIsProven(t *testing.T) {
+	each(t, func(t *testing.T, d *dealer) {
+		if _, err := d.Put(t.Context(), "a.mp4", file(random(1000))); err != nil {
+			t.Fatal(err)
+		}
+		d.spy.spoil = func(r *http.Request, _ func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			io.Copy(io.Discard, r.Body)
+			return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
+		}
+		for _, n := range []int{1000, 999} {
+			if address, err := d.Put(t.Context(), "a.mp4", file(random(n))); err == nil || errors.Is(err, store.ErrSetup) || errors.Is(err, store.ErrSource) {
+				t.Errorf("%d other bytes are said to lie at %s, %v", n, address, err)
+			}
+		}
+	})
+}
+
 // signed finds what a store repeats of a signed request.
 var signed = regexp.MustCompile(`(?i)signature=[0-9a-f]`)
 
