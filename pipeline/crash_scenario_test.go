@@ -31,6 +31,18 @@ func thenResolve(v Verdict) func(*world, *Plan) error {
 	}
 }
 
+// untilTheBucketIsUp runs again while the bucket is down: who died before the claim
+// of the folder, or between two videos, finds it so.
+func untilTheBucketIsUp(w *world, p *Plan) error {
+	for {
+		err := w.run(p)
+		if err == nil || w.dead() || !w.bucket.fails() {
+			return err
+		}
+		time.Sleep(time.Minute)
+	}
+}
+
 // longStranger lets a stranger's task run for 16 minutes, before ours.
 func longStranger(p *Plan, opt *emulator.Options) {
 	p.Manifest.Limits.TaskLife, opt.TaskLife = 20*time.Minute, 20*time.Minute
@@ -88,15 +100,10 @@ func scenarios() []scenario {
 			opt.URLLife = 10 * time.Minute
 		}, start: func(w *world) {
 			w.bucket.downAfter(time.Second, 16*time.Minute+10*time.Second+300*time.Millisecond)
-		}, story: func(w *world, p *Plan) error {
-			for {
-				err := w.run(p)
-				if err == nil || w.dead() || !w.bucket.fails() {
-					return err
-				}
-				time.Sleep(time.Minute) // who died before the claim finds the bucket down, and comes again
-			}
-		}},
+		}, story: untilTheBucketIsUp},
+		{name: "the bucket fails a put", jobs: 2, edit: intoBucket(false), start: func(w *world) {
+			w.bucket.downAfter(31*time.Second+300*time.Millisecond, 3*time.Minute) // the first video lies there
+		}, story: untilTheBucketIsUp},
 		{name: "second run with more jobs", jobs: 2, story: func(w *world, p *Plan) error {
 			return errors.Join(w.run(w.early), w.run(p))
 		}},
