@@ -71,7 +71,8 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 // panel is where the live view is drawn. Of the terminals that get narrower, xterm
 // alone cuts its lines; it says who it is, but so it does to a tmux inside.
 func (p *program) panel(tty *os.File) panel {
-	return panel{w: p.err, size: sizeOf(tty), cuts: p.getenv("XTERM_VERSION") != "" && p.getenv("TMUX") == ""}
+	return panel{w: p.err, size: sizeOf(tty), still: func() func() { return still(tty) },
+		cuts: p.getenv("XTERM_VERSION") != "" && p.getenv("TMUX") == ""}
 }
 
 // wantsLive reports whether a terminal gets the live view. NO_COLOR takes the

@@ -32,11 +32,20 @@ type live struct {
 	resumed    <-chan os.Signal
 	wake       chan struct{} // something is worth drawing at once
 	quit, done chan struct{}
-	gone       error // first failure to write: nothing more is drawn
+
+	// The drawing goroutine's own.
+	columns, rows int       // of the terminal when it was looked at last
+	turned        time.Time // when they changed
+	gone          error     // first failure to write: nothing more is drawn
 }
 
 // drawGap is how often the panel is looked after. It is drawn only if it changed.
 const drawGap = 200 * time.Millisecond
+
+// calm is how long a terminal keeps its size before it is drawn on again. While a
+// person drags its edge, tmux has rearranged the rows up to 250 ms before it says so:
+// what is drawn meanwhile is drawn over the wrong ones.
+const calm = 300 * time.Millisecond
 
 // problemsKept is how many problems are remembered.
 const problemsKept = 20
@@ -89,6 +98,9 @@ func (l *live) close() {
 
 func (l *live) run() {
 	defer close(l.done)
+	l.columns, l.rows = l.panel.size()
+	restore := l.panel.hold()
+	defer func() { restore() }()
 	ticker := time.NewTicker(drawGap)
 	defer ticker.Stop()
 	for {
@@ -97,6 +109,8 @@ func (l *live) run() {
 		case <-l.wake:
 		case <-l.resumed:
 			l.panel.forget() // a shell has written below it meanwhile
+			restore()
+			restore = l.panel.hold()
 		case <-l.quit:
 			l.draw(true)
 			return
@@ -108,6 +122,12 @@ func (l *live) run() {
 // draw brings the terminal up to date.
 func (l *live) draw(last bool) {
 	columns, rows := l.panel.size()
+	if columns != l.columns || rows != l.rows {
+		l.columns, l.rows, l.turned = columns, rows, time.Now()
+	}
+	if !last && time.Since(l.turned) < calm {
+		return
+	}
 	above, lines := l.take(columns, rows)
 	if last {
 		lines = nil

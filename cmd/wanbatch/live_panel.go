@@ -23,7 +23,8 @@ import (
 type panel struct {
 	w     io.Writer
 	size  func() (columns, rows int)
-	cuts  bool // the terminal cuts long lines when it gets narrower, instead of breaking them
+	still func() (restore func()) // makes the terminal write nothing by itself; nil if it does not
+	cuts  bool                    // the terminal cuts long lines when it gets narrower, instead of breaking them
 	drawn []string
 	wide  int // columns of the terminal when it was drawn
 }
@@ -41,8 +42,7 @@ const (
 )
 
 // draw writes text above the panel and the panel anew, in one write. Lines must
-// fit the terminal, and be fewer than its rows. It writes all of them or nothing: a
-// person who presses Enter moves the panel, and the next frame mends that.
+// fit the terminal, and be fewer than its rows.
 func (p *panel) draw(above, lines []string) error {
 	wide, high := p.size()
 	if len(above) == 0 && wide == p.wide && slices.Equal(lines, p.drawn) {
@@ -51,8 +51,11 @@ func (p *panel) draw(above, lines []string) error {
 	var b strings.Builder
 	b.WriteString(beginFrame)
 	up := p.rows(wide)
-	if up >= high {
-		up = max(0, high-2) // its beginning has left the screen, maybe in the middle of a line
+	if up >= high { // its beginning has left the screen, maybe in the middle of a broken line
+		broken := up > len(p.drawn)
+		if up = high - 1; broken {
+			up = max(0, high-2)
+		}
 	}
 	if up > 0 {
 		fmt.Fprintf(&b, "\x1b[%dA", up)
@@ -93,6 +96,14 @@ func (p *panel) rows(wide int) int {
 		n += max(1, (visible(line)+wide-1)/wide)
 	}
 	return n
+}
+
+// hold makes the terminal write nothing by itself until restore is called.
+func (p *panel) hold() (restore func()) {
+	if p.still == nil {
+		return func() {}
+	}
+	return p.still()
 }
 
 // forget leaves what is on the screen as it is; the next frame starts below.

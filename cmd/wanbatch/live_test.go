@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -298,5 +299,68 @@ func TestProblems(t *testing.T) {
 	}
 	if len(p) != 1 || p[0].job != "b" {
 		t.Errorf("left: %v", p)
+	}
+}
+
+// A person who drags the edge of a terminal makes it rearrange its rows again and
+// again, a while before it tells its size: nothing is drawn over the wrong rows.
+func TestLiveDragged(t *testing.T) {
+	s := newScreen(100, 30)
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		wide, high := s.size()
+		told := func() (int, int) {
+			mu.Lock()
+			defer mu.Unlock()
+			return wide, high
+		}
+		l := newLive(panel{w: s, size: told}, 1, false, nil)
+		l.show(failed("carl-salsa", strings.Repeat("word ", 30), busy()))
+		fmt.Fprintln(l, "a log line")
+		tick(time.Second)
+		for i := range 30 {
+			s.resize(98-2*i, 30-i/3)
+			if i%3 == 0 {
+				mu.Lock()
+				wide, high = s.size()
+				mu.Unlock()
+			}
+			tick(80 * time.Millisecond)
+			fmt.Fprintln(l, "log line", i)
+		}
+		mu.Lock()
+		wide, high = s.size()
+		mu.Unlock()
+		tick(time.Second)
+		seen, kept := s.text()
+		all := kept + "\n" + seen
+		if n := strings.Count(all, "]  38%\n"); n != 1 || strings.Count(all, "problems\n") != 1 {
+			t.Errorf("%d panels:\n%s", n, all)
+		}
+		if n := strings.Count(all, "log line"); n != 31 {
+			t.Errorf("%d log lines of 31:\n%s", n, all)
+		}
+		l.close()
+	})
+}
+
+// A terminal that gets shorter than the panel keeps no row of it in sight.
+func TestLiveShorter(t *testing.T) {
+	for high := 19; high > 5; high-- {
+		s := newScreen(100, 20)
+		onScreen(t, s, 1, func(l *live) {
+			p := busy()
+			for i := range 40 {
+				p.Running = append(p.Running, pipeline.Watched{Job: fmt.Sprintf("job-%02d", i), State: "queued", Expected: time.Minute})
+			}
+			l.show(pipeline.Event{Kind: "running", Progress: p})
+			fmt.Fprintln(l, "one\ntwo\nthree")
+			tick(time.Second)
+			s.resize(100, high)
+			tick(time.Second)
+			if seen, _ := s.text(); strings.Count(seen, "tasks (") != 1 || strings.Count(seen, "#") != strings.Count(seen[:strings.Index(seen, "tasks")], "#") || strings.Count(seen, "]  38%\n") != 1 {
+				t.Errorf("in %d rows:\n%s", high, seen)
+			}
+		})
 	}
 }

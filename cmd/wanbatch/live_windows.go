@@ -9,6 +9,9 @@ import (
 // resumptions never tells anything: there is no Ctrl-Z.
 func resumptions() (resumed <-chan os.Signal, ignore func()) { return nil, func() {} }
 
+// still does nothing: a console shows what is typed only to a program that reads it.
+func still(*os.File) (restore func()) { return func() {} }
+
 // obeys asks a console to understand escape sequences, and reports whether it will.
 func obeys(f *os.File) bool {
 	var mode uint32

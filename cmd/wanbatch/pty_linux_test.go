@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	posix "golang.org/x/sys/unix"
+)
+
+// openPTY is a terminal device of which the test is the other end.
+func openPTY(t *testing.T, wide, high int) (near, far *os.File) {
+	t.Helper()
+	near, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { near.Close() })
+	fd := int(near.Fd())
+	if err := posix.IoctlSetPointerInt(fd, posix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := posix.IoctlSetWinsize(fd, posix.TIOCSWINSZ, &posix.Winsize{Col: uint16(wide), Row: uint16(high)}); err != nil {
+		t.Fatal(err)
+	}
+	number, err := posix.IoctlGetInt(fd, posix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return near, far
+}
+
+// A person hits Enter and Ctrl-C while the terminal is far behind: no row stays
+// behind, and the terminal is left as it was.
+func TestTerminalBehind(t *testing.T) {
+	t.Parallel()
+	s := newScreen(80, 24)
+	near, far := openPTY(t, 80, 24)
+	before, err := posix.IoctlGetTermios(int(near.Fd()), getModes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("wanbatch", "rehearse", dances(t, 12, 4), "-o", t.TempDir(), "--speed", "10", "--seed", "1")
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "CI=", "TERM=screen", "NO_COLOR=", "GORACE=atexit_sleep_ms=0")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = far, far, far
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	far.Close()
+	defer time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }).Stop() // reading from it ends then
+	buf := make([]byte, 1<<16)
+	take := func(until string) {
+		for seen := ""; !strings.Contains(seen, until); seen, _ = s.text() {
+			n, err := near.Read(buf)
+			if err != nil {
+				t.Fatalf("no %q on the screen, %v:\n%s\n%s", until, err, seen, s.odd)
+			}
+			_, _ = s.Write(buf[:n])
+		}
+	}
+	press := func(keys string) {
+		if _, err := near.WriteString(keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	take("tasks\n")
+	press("\r\r\r")
+	for waits, end := 0, time.Now().Add(30*time.Second); waits < 4095; { // as many as a terminal's buffer holds: more is on its way
+		if waits, err = posix.IoctlGetInt(int(near.Fd()), posix.TIOCINQ); err != nil || time.Now().After(end) {
+			t.Fatalf("%d bytes wait: %v", waits, err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	press("\x03")
+	take("run again to continue")
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 130 {
+		t.Errorf("ends with %v", err)
+	}
+	after, err := posix.IoctlGetTermios(int(near.Fd()), getModes)
+	if err != nil || *after != *before {
+		t.Errorf("the terminal was %+v and is %+v, %v", before, after, err)
+	}
+	seen, kept := s.text()
+	if !strings.Contains(kept+"\n"+seen, "(and 10 more like this)\nstopping: ") {
+		t.Errorf("what stood above is gone, or something came between:\n%s\n%s", kept, seen)
+	}
+	for _, text := range []string{"]   0%", "under way  ", "tasks\n", "eta "} {
+		if strings.Contains(kept+"\n"+seen, text) {
+			t.Errorf("%q is left behind:\n%s\n%s", text, kept, seen)
+		}
+	}
+	if s.odd != "" {
+		t.Errorf("the terminal was sent %q", s.odd)
+	}
+}

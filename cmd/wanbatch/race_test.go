@@ -1,6 +1,0 @@
-//go:build race
-
-package main
-
-// raceEnabled tells whether everything is some ten times slower.
-const raceEnabled = true
