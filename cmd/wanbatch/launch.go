@@ -41,8 +41,12 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 	}
 	log = log.Level(max(log.GetLevel(), v.level()))
 
+	paid := ", paid tasks go on"
+	if cfg.Key == rehearsalKey {
+		paid = "" // and their provider ends with us
+	}
 	ctx, stop, release := interruptible(ctx, func() {
-		_, _ = io.WriteString(screen, "stopping: downloads under way are finished, paid tasks go on; press Ctrl-C again to leave at once\n")
+		_, _ = io.WriteString(screen, "stopping: downloads under way are finished"+paid+"; press Ctrl-C again to leave at once\n")
 	})
 	defer release()
 	cfg.Stop = stop

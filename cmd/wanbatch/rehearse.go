@@ -113,8 +113,11 @@ func (p *program) rehearse(ctx context.Context, arg string, o rehearseOptions) e
 		p.out.line("")
 		p.compare(plan, r, meter, took, o.speed)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		err = verdict(r)
+	case errors.Is(err, pipeline.ErrInterrupted):
+		err = fmt.Errorf("%w: a rehearsal is not continued, the next one starts afresh", pipeline.ErrInterrupted)
 	}
 	return errors.Join(err, paidTwice(plan, meter))
 }
@@ -153,11 +156,16 @@ func fastClock(start time.Time, speed float64) func() time.Time {
 	}
 }
 
-// compare sets what was estimated beside what the rehearsal took.
+// compare sets what was estimated beside what the rehearsal took, or beside how far it
+// came.
 func (p *program) compare(plan *pipeline.Plan, r *pipeline.Report, meter emulator.Meter, took time.Duration, speed float64) {
-	e := plan.Estimate()
+	e, column := plan.Estimate(), "rehearsed"
+	if !r.Complete {
+		column = "so far"
+		p.out.line("stopped early, with %d of %s done; so far:", r.Totals.Done, count(r.Totals.Jobs, "job"))
+	}
 	p.out.table([][]string{
-		{"", "estimated", "rehearsed"},
+		{"", "estimated", column},
 		{"seconds", span(e.Seconds), r.Totals.BilledSeconds.String()},
 		{e.Currency, span(e.Money), r.Totals.Billed.String()},
 		{"time", shortRange(e.WallClock), short(time.Duration(float64(took) * speed))},
