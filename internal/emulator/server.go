@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -34,7 +33,7 @@ type Server struct {
 	byPath   map[string]*task   // result path -> task
 	grants   map[string]*grant  // policy -> what it allows
 	uploads  map[string]*upload // key -> file, or what is remembered of one
-	spoolDir string             // where the files are; "" before the first
+	spooled  *spool             // where the files are; nil before the first
 	late     []lateCreate
 	count    counters
 }
@@ -79,8 +78,8 @@ func (s *Server) Close() {
 	s.opt.Inputs.CloseIdleConnections()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.spoolDir != "" {
-		_ = os.RemoveAll(s.spoolDir) // a temporary folder
+	if s.spooled != nil {
+		s.spooled.remove()
 	}
 }
 

@@ -216,14 +216,14 @@ func (c *call) spoolFile() (*os.File, error) {
 	if c.ctx.Err() != nil {
 		return nil, c.ctx.Err()
 	}
-	if c.spoolDir == "" {
-		dir, err := os.MkdirTemp("", "wanbatch-uploads-*")
+	if c.spooled == nil {
+		s, err := newSpool(os.TempDir())
 		if err != nil {
 			return nil, err
 		}
-		c.spoolDir = dir
+		c.spooled = s
 	}
-	return os.CreateTemp(c.spoolDir, "*")
+	return os.CreateTemp(c.spooled.dir, "*")
 }
 
 // keep enters a file into the store under its key, unless that is taken.
