@@ -23,7 +23,7 @@ type Report struct {
 	Revision       int         `json:"revision"`
 	Batch          string      `json:"batch"`
 	Model          string      `json:"model"`
-	Journal        JournalHead `json:"journal"`
+	Journal        journalHead `json:"journal"` // as it was folded: its Records and its Head
 	Lane           ReportLane  `json:"lane"`
 	ManifestSHA256 string      `json:"manifest_sha256"`
 	Inputs         string      `json:"inputs,omitzero"` // folder that local images and videos are relative to, as seen from the batch folder; "" if unknown
@@ -39,9 +39,9 @@ type Report struct {
 	Jobs           []Result    `json:"jobs"` // in manifest order
 }
 
-// JournalHead ties a report to its journal: a journal whose tail was cut since
+// journalHead ties a report to its journal: a journal whose tail was cut since
 // no longer has this head.
-type JournalHead struct {
+type journalHead struct {
 	Records int64  `json:"records"`
 	Head    string `json:"head"`
 }
@@ -74,14 +74,14 @@ type Totals struct {
 	Estimated decimal.Decimal `json:"estimated"`
 	Bytes     int64           `json:"bytes"`
 	Overruns  int             `json:"overruns"` // tasks billed above what was held for them
-	Reused    Savings         `json:"reused"`
+	Reused    savings         `json:"reused"`   // from other batches: Jobs, the Seconds of their files, and what is Saved
 
 	ByMode  map[string]Part            `json:"by_mode"`
 	ByLabel map[string]map[string]Part `json:"by_label"` // name, then value
 }
 
-// Savings is what was taken from other batches instead of paid for again.
-type Savings struct {
+// savings is what was taken from other batches instead of paid for again.
+type savings struct {
 	Jobs    int             `json:"jobs"`
 	Seconds decimal.Decimal `json:"seconds"` // of their files
 	Saved   decimal.Decimal `json:"saved"`   // what they would have cost here
@@ -189,7 +189,7 @@ func newReport(core *batch.Batch, head journal.Head, folder string) (*Report, er
 		return nil, fmt.Errorf("%w: the journal holds no batch yet; run the manifest first", ErrUsage)
 	}
 	r := &Report{
-		Version: 1, Revision: reportRevision, Batch: begin.Batch, Model: begin.Model, Journal: JournalHead{head.Records, head.Hash},
+		Version: 1, Revision: reportRevision, Batch: begin.Batch, Model: begin.Model, Journal: journalHead{head.Records, head.Hash},
 		Lane: ReportLane{Region: begin.Region}, GeneratedAt: core.Last().UTC(), Complete: core.View().Left == 0,
 		Currency: begin.Currency, PriceTable: PriceTable{Date: begin.PriceDate, Source: begin.PriceSource, SHA256: begin.PriceSHA256},
 		Budget: budgetOf(core), Note: reportNote,
