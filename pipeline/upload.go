@@ -83,8 +83,7 @@ func (e *changedError) Error() string { return e.message }
 // must never be sent in its place: the job's key, and what was paid for it
 // before, belong to the old bytes.
 func (w *workers) upload(ctx context.Context, e batch.Effect) batch.Observation {
-	src := w.sources[e.Source]
-	address, life, err := w.send(ctx, e.Source, src)
+	address, life, err := w.sendAny(ctx, e.Source)
 	if err == nil {
 		return batch.Observation{Effect: e, Result: batch.Sent, Store: w.supplier.name(), Address: address, Life: life}
 	}
@@ -100,13 +99,37 @@ func (w *workers) upload(ctx context.Context, e batch.Effect) batch.Observation 
 		o.Result, o.Code, o.Message = batch.Changed, changed.code, changed.message
 	}
 	if ctx.Err() == nil {
-		w.trouble(string(e.Op), e.Job, src.name+": "+err.Error())
+		w.trouble(string(e.Op), e.Job, w.inputName(e.Source)+": "+err.Error())
 	}
 	return o
 }
 
-// inputName is what the manifest calls a local file.
-func (w *workers) inputName(sum string) string { return w.sources[sum].name }
+// inputName is what the manifest calls a local file, the first of those that are equal.
+func (w *workers) inputName(sum string) string {
+	for _, src := range w.sources[sum] {
+		return src.name
+	}
+	return ""
+}
+
+// sendAny sends the first of the files with one content that still holds it. If none
+// does, the error tells of each.
+func (w *workers) sendAny(ctx context.Context, sum string) (address string, life time.Duration, err error) {
+	changed := &changedError{code: codeInputMissing, message: "no file of the plan has this content"} // unreachable: a job of the plan has
+	for i, src := range w.sources[sum] {
+		address, life, err = w.send(ctx, sum, src)
+		var this *changedError
+		switch {
+		case !errors.As(err, &this):
+			return address, life, err
+		case i == 0:
+			changed = this
+		default:
+			changed = &changedError{changed.code, changed.message + "; " + this.message}
+		}
+	}
+	return "", 0, changed
+}
 
 func (w *workers) send(ctx context.Context, sum string, src localFile) (address string, life time.Duration, err error) {
 	unreadable := func(err error) error {

@@ -129,6 +129,60 @@ func TestChangedInput(t *testing.T) {
 	}
 }
 
+// Of two files with the same content one will do, whichever is the
+// one that changes or goes after it was planned. Nothing that differs is sent.
+func TestChangedTwin(t *testing.T) {
+	changes := map[string]func(path string) error{
+		"other bytes": func(path string) error { return os.WriteFile(path, []byte("other"), 0o644) },
+		"gone":        os.Remove,
+	}
+	for name, change := range changes {
+		for _, victims := range [][]string{{"one.png"}, {"two.png"}, {"one.png", "two.png"}} {
+			t.Run(name+" "+strings.Join(victims, " and "), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, 600, emulator.Options{})
+				p := r.twins()
+				for _, victim := range victims {
+					if err := change(filepath.Join(r.dir, "in", victim)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				report := r.run(p)
+				if len(victims) == 1 {
+					r.settled(report, 2)
+					return
+				}
+				if report.Totals.Failed != 2 || r.provider.Meter().Creates != 0 {
+					t.Errorf("totals %+v\n%s", report.Totals, r.trail())
+				}
+				for _, j := range report.Jobs {
+					if f := j.Error; f == nil || !strings.Contains(f.Message, "one.png") || !strings.Contains(f.Message, "two.png") {
+						t.Errorf("%s: %+v", j.ID, f)
+					}
+				}
+			})
+		}
+	}
+}
+
+// twins plans two jobs with images that are equal and videos that are not.
+func (r *rig) twins() *pipeline.Plan {
+	r.t.Helper()
+	image, err := os.ReadFile(r.variant("../manifests/media/"+media.image, 0))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var b strings.Builder
+	fmt.Fprint(&b, "version: 1\nname: test\nlane: {region: singapore, exclusive: true}\npairs:\n")
+	for i, name := range []string{"one", "two"} {
+		if err := os.WriteFile(filepath.Join(r.dir, "in", name+".png"), image, 0o644); err != nil {
+			r.t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "  - {id: %s, image: in/%s.png, video: %s}\n", name, name, r.variant("../manifests/media/"+media.video, i))
+	}
+	return r.planText(b.String())
+}
+
 // What an interrupted run uploaded is used by the next; what it was uploading is
 // dropped at once, because no create will follow.
 func TestUploadsAcrossRuns(t *testing.T) {

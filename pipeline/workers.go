@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,10 +35,10 @@ type workers struct {
 	keeper   *keeper      // nil if videos only stay here
 	guard    *fetch.Guard // carries uploads, to addresses that the provider chose
 	supplier supplier
-	queries  *rate.Limiter        // query, list and cancel together
-	inputs   map[string]input     // of the plan's jobs
-	sources  map[string]localFile // the local files among them, by SHA-256
-	files    map[string]string    // where each job's artifact goes, also of jobs that left the manifest
+	queries  *rate.Limiter          // query, list and cancel together
+	inputs   map[string]input       // of the plan's jobs
+	sources  map[string][]localFile // the local files among them, by SHA-256
+	files    map[string]string      // where each job's artifact goes, also of jobs that left the manifest
 	trouble  func(op, job, message string)
 	// fetching takes up a download; see teller.
 	fetching func(job string) (report func(done, total int64), end func())
@@ -72,7 +73,7 @@ func newWorkers(p *Plan, f *folder, cfg Config, target endpoint) (*workers, erro
 		fetcher:  fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy, Transport: cfg.seams.results}),
 		queries:  rate.NewLimiter(rate.Limit(p.Manifest.Limits.QueryPerSecond*cfg.Speed), 1),
 		inputs:   make(map[string]input, p.Len()),
-		sources:  make(map[string]localFile),
+		sources:  make(map[string][]localFile),
 		files:    make(map[string]string),
 		urls:     make(map[string]string),
 	}
@@ -97,7 +98,9 @@ func (w *workers) place(where, name, sum string) string {
 	if sum == "" {
 		return where
 	}
-	w.sources[sum] = localFile{path: where, name: name}
+	if src := (localFile{path: where, name: name}); !slices.Contains(w.sources[sum], src) {
+		w.sources[sum] = append(w.sources[sum], src)
+	}
 	return ""
 }
 
