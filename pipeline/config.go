@@ -79,7 +79,8 @@ type Config struct {
 	// It must not block: the run waits for it.
 	OnEvent func(Event)
 
-	// Fetches is how many downloads run at once. Defaults to 4.
+	// Fetches is how many downloads run at once, and how many videos are put into a
+	// bucket at once. Defaults to 4.
 	Fetches int
 	// Speed makes the run's clock this many times faster than the wall clock,
 	// for a rehearsal against a provider whose clock is as fast. Defaults to 1.

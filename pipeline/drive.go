@@ -98,9 +98,9 @@ func drive(ctx context.Context, f *folder, w *workers, cfg Config, open batch.Ev
 	const creates, looks = 1, batch.MaxLooks + 1 // one list besides
 	d.toCreate = make(chan batch.Effect, creates)
 	d.toLook = make(chan batch.Effect, looks)
-	d.toFetch = make(chan batch.Effect, cfg.Fetches)
+	d.toFetch = make(chan batch.Effect, cfg.fetchSlots(&w.plan.Manifest))
 	d.toUpload = make(chan batch.Effect, batch.MaxUploads)
-	d.answers = make(chan batch.Observation, creates+looks+cfg.Fetches+batch.MaxUploads)
+	d.answers = make(chan batch.Observation, creates+looks+cap(d.toFetch)+batch.MaxUploads)
 
 	open.At = d.clock.now()
 	if err := f.record(open); err != nil {

@@ -48,6 +48,7 @@ type keeper struct {
 	batch string    // names the folder in it
 	begun time.Time // tells the batch from another of that name
 	only  bool      // the local video does not stay
+	slots chan struct{}
 
 	confirmed atomic.Bool // that the folder is the batch's
 }
@@ -59,7 +60,7 @@ func newKeeper(m *Manifest, begun time.Time, cfg Config) (*keeper, error) {
 	if s == nil {
 		return nil, err
 	}
-	return &keeper{store: s, batch: m.Name, begun: begun, only: m.Output.StoreOnly}, nil
+	return &keeper{store: s, batch: m.Name, begun: begun, only: m.Output.StoreOnly, slots: make(chan struct{}, cfg.Fetches)}, nil
 }
 
 func (k *keeper) close() {
@@ -101,9 +102,29 @@ func (k *keeper) put(ctx context.Context, on disk.Disk, a batch.Artifact) (*batc
 	return &a, errors.Join(err, f.Close())
 }
 
+// fetchSlots is how many fetches a run has under way at once. A fetch that has its
+// video still puts it into the bucket, however slow that is, so there are as many
+// again: the other half always goes on downloading what would die at the provider.
+func (c Config) fetchSlots(m *Manifest) int {
+	if m.Output.Store == "" {
+		return c.Fetches
+	}
+	return 2 * c.Fetches
+}
+
+// codeStoreBusy marks a video that waits, on disk, for others to be put: no trouble.
+const codeStoreBusy = "StoreBusy"
+
 // keep puts the video of a job into the bucket and completes the observation of its
-// fetch.
+// fetch. It does not wait for others: who did would keep a download waiting.
 func (k *keeper) keep(ctx context.Context, on disk.Disk, name string, n note, o batch.Observation) batch.Observation {
+	select {
+	case k.slots <- struct{}{}:
+		defer func() { <-k.slots }()
+	default:
+		o.Result, o.Class, o.Code, o.Message = batch.Failed, batch.ClassRetry, codeStoreBusy, "other videos are on their way to the bucket"
+		return o
+	}
 	there, err := k.put(ctx, on, batch.Artifact{Path: name, Bytes: n.Bytes, SHA256: n.SHA256, CRC64: n.CRC64, Duration: n.Duration})
 	if err == nil {
 		o.Result, o.Artifact = batch.Fetched, there

@@ -324,7 +324,7 @@ func opened(p *Plan, cfg Config, target endpoint, key dashscope.Secret) batch.Ev
 }
 
 func batchSettings(p *Plan, cfg Config) batch.Settings {
-	return batch.Settings{Cap: cfg.cap(p), Tries: p.Manifest.Limits.Tries, Fetches: cfg.Fetches, Backlog: 2 * cfg.Fetches,
+	return batch.Settings{Cap: cfg.cap(p), Tries: p.Manifest.Limits.Tries, Fetches: cfg.fetchSlots(&p.Manifest), Backlog: 2 * cfg.Fetches,
 		Deadline: cfg.Deadline.UTC(), Store: p.Manifest.inputBucket()}
 }
 

@@ -32,8 +32,9 @@ type workers struct {
 	client   *dashscope.Client
 	key      dashscope.Secret
 	fetcher  *fetch.Fetcher
-	keeper   *keeper      // nil if videos only stay here
-	guard    *fetch.Guard // carries uploads, to addresses that the provider chose
+	keeper   *keeper       // nil if videos only stay here
+	loading  chan struct{} // holds as many as download at once
+	guard    *fetch.Guard  // carries uploads, to addresses that the provider chose
 	supplier supplier
 	queries  *rate.Limiter          // query, list and cancel together
 	inputs   map[string]input       // of the plan's jobs
@@ -71,6 +72,7 @@ func newWorkers(p *Plan, f *folder, cfg Config, target endpoint) (*workers, erro
 		plan: p, client: client, key: key, keeper: keeper, guard: guard,
 		supplier: supplier,
 		fetcher:  fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy, Transport: cfg.seams.results}),
+		loading:  make(chan struct{}, cfg.Fetches),
 		queries:  rate.NewLimiter(rate.Limit(p.Manifest.Limits.QueryPerSecond*cfg.Speed), 1),
 		inputs:   make(map[string]input, p.Len()),
 		sources:  make(map[string][]localFile),
@@ -255,7 +257,7 @@ func (w *workers) fetch(ctx context.Context, on disk.Disk, e batch.Effect) batch
 	} else {
 		o = w.downloadAndKeep(ctx, on, name, o)
 	}
-	if o.Result != batch.Fetched {
+	if o.Result != batch.Fetched && o.Code != codeStoreBusy {
 		w.trouble("fetch", e.Job, o.Message)
 	}
 	return o
@@ -289,6 +291,8 @@ func (w *workers) download(ctx context.Context, on disk.Disk, name string, o bat
 		failed.Effect, failed.Result = o.Effect, batch.Failed
 		return failed
 	}
+	w.loading <- struct{}{} // who is there ends when the context does
+	defer func() { <-w.loading }()
 	report, end := w.fetching(o.Effect.Job)
 	file, err := w.fetcher.Fetch(ctx, on, name, address, report)
 	end()

@@ -417,6 +417,43 @@ func TestPutEnds(t *testing.T) {
 	}
 }
 
+// TestSilentStore: a store that never answers holds nobody for longer than the stall.
+func TestSilentStore(t *testing.T) {
+	for _, kind := range []string{store.OSS, store.S3} {
+		synctest.Test(t, func(t *testing.T) {
+			loc, err := store.Parse(kind + "://bucket?region=here&endpoint=http://127.0.0.1:1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := store.Open(store.Config{Location: loc, Credentials: store.NewCredentials("id", secret, ""), Transport: silent{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, call := range map[string]func() error{
+				"stat":   func() error { _, err := s.Stat(t.Context(), "a"); return err },
+				"get":    func() error { _, err := s.Get(t.Context(), "a", 10); return err },
+				"put":    func() error { _, err := s.Put(t.Context(), "a", file([]byte("a"))); return err },
+				"new":    func() error { return s.PutNew(t.Context(), "a", []byte("a")) },
+				"remove": func() error { return s.Remove(t.Context(), "a") },
+			} {
+				began := time.Now()
+				err := call()
+				if err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrSetup) || time.Since(began) > 61*time.Second {
+					t.Errorf("%s: %s: %v after %v", kind, name, err, time.Since(began))
+				}
+			}
+		})
+	}
+}
+
+// silent is a store that takes requests and never answers.
+type silent struct{}
+
+func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
 // slow is a store that takes 64 KiB after each pause, or nothing if that is 0, and
 // holds nothing.
 type slow time.Duration
