@@ -221,7 +221,7 @@ func (w *workers) list(ctx context.Context, status string) (batch.Observation, e
 		if err != nil {
 			return o, err
 		}
-		o.Pages = page
+		o.Pages, o.Clock = page, got.Clock
 		for _, r := range got.Rows {
 			o.Rows = append(o.Rows, batch.Row{Task: r.TaskID, Model: r.Model, Status: batch.Status(r.Status), KeyID: r.APIKeyID})
 		}

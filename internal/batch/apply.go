@@ -182,7 +182,7 @@ func (b *Batch) applyIntended(j *job, e Event) error {
 	}
 	j.attempts = append(j.attempts, Attempt{N: e.Attempt, Lane: e.Lane, Outcome: Intended, At: e.At, Hold: e.Hold, Price: j.plan.UnitPrice})
 	b.money.hold(j.attempt())
-	l.open, l.slept, l.under = j, b.slept, ""
+	l.open, l.slept, l.under, l.clock = j, b.slept, "", e.Clock
 	l.before, l.old = l.newest, false
 	if b.lastRun != nil {
 		l.under = b.lastRun.Exclusive

@@ -55,6 +55,43 @@ func TestBlindListsProveNothing(t *testing.T) {
 	}
 }
 
+// What a list shows counts, though it misses something else: the two that see may
+// both have missed that, while pages shifted.
+func TestBlindListsStillShow(t *testing.T) {
+	orphan := Row{Task: "orphan", Model: "move", Status: StatusPending}
+	for _, partial := range []Observation{
+		{Result: Listed, Complete: true, Rows: []Row{orphan}}, // without our own task
+		{Result: Listed, Complete: false, Rows: []Row{orphan}},
+	} {
+		r := newRig(t, 2, exclusive(ExclusiveAll))
+		r.baseline()
+		_, task := r.submit()
+		r.look(StatusRunning)
+		ours := Row{Task: task, Model: "move", Status: StatusRunning}
+		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		r.list(ours)
+		r.answer(r.await(OpList), partial)
+		r.list(ours)
+		if got := r.last(Adopted).Task; got != "orphan" {
+			t.Errorf("complete %v: adopted %q, want the task that one list showed", partial.Complete, got)
+		}
+	}
+}
+
+// The same before the first create: what was there is a stranger's.
+func TestStrangersOfABrokenList(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveAll))
+	r.list()
+	r.answer(r.await(OpList), Observation{Result: Listed, Rows: []Row{stranger("old")}})
+	r.list()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.list(stranger("old"))
+	r.list(stranger("old"))
+	if r.count(Adopted) != 0 || r.count(Absent) != 1 {
+		t.Errorf("a task that was there before is taken for ours: %s", r.state("j0"))
+	}
+}
+
 // A doubt from a shared lane stays one of a shared lane, whatever the next run is
 // promised: a stranger may have come meanwhile.
 func TestDoubtKeepsItsPromise(t *testing.T) {
@@ -174,4 +211,32 @@ func TestADoubtThatOnlyLooksYoung(t *testing.T) {
 		r.list(r.mine()...)
 		r.wantState("j1", StatePending)
 	})
+}
+
+// The first create of a batch has no task before it, but the provider's clock tells
+// its age as well: it is one clock for both runs.
+func TestAFirstDoubtThatOnlyLooksYoung(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		apart time.Duration // by the provider's clock, from the intent to the lists
+		want  State
+	}{
+		{"the lists end before it", 30 * time.Hour, StateQuarantined},
+		{"the lists reach it", 6 * time.Hour, StatePending},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t, 1, exclusive(ExclusiveAll))
+			truly := r.now.Add(-24 * time.Hour) // ours is a day ahead
+			list := func(at time.Time) {
+				r.answer(r.await(OpList), Observation{Result: Listed, Complete: true, Pages: 1, Clock: at})
+			}
+			list(truly)
+			list(truly)
+			r.answer(r.await(OpCreate), Observation{Result: Unknown})
+			r.crash(6 * time.Hour) // ours is right again
+			list(truly.Add(test.apart))
+			list(truly.Add(test.apart))
+			r.wantState("j0", test.want)
+		})
+	}
 }

@@ -90,7 +90,8 @@ type Observation struct {
 
 	Rows     []Row
 	Complete bool
-	Pages    int // how many calls the list took
+	Pages    int       // how many calls the list took
+	Clock    time.Time // list: the provider's clock when it answered; zero if it told none
 
 	Status Status
 	Usage  decimal.NullDecimal

@@ -53,6 +53,7 @@ type Event struct {
 	Request string // accepted: the provider's request id, a second handle on the task
 
 	Hold    decimal.Decimal // intended: the most that this attempt can cost
+	Clock   time.Time       // intended: what the provider's clock says; zero if it told none
 	Class   Class           // refused, ended: the judgement that was acted on
 	Code    string          // refused, ended, closed: the provider's code; spoiled: ours, or the store's
 	Message string          // refused, ended, unanswered, spoiled, closed: for people, already sanitized

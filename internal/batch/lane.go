@@ -15,6 +15,7 @@ type lane struct {
 	open     *job            // its create is submitting or in doubt
 	doubtAt  time.Time       // when this run first knew of the doubt
 	slept    time.Duration   // Batch.slept at its intent
+	clock    time.Time       // the provider's clock at its intent; zero if it told none
 	under    Exclusive       // the promise of the run that made the intent
 	before   landmark        // our newest task that is older than its intent
 	newest   landmark        // our newest task
@@ -36,6 +37,9 @@ type laneRun struct {
 	quotas     int       // quota refusals in a row
 	ceiling    int       // slots learned from refusals; 0: none
 	ceilingAt  time.Time
+
+	clockAhead time.Duration // of the provider, to core time, by its last list
+	clockKnown bool
 
 	listing   bool
 	ask       ask
@@ -74,16 +78,15 @@ type ask struct {
 	clean   bool // no create was unanswered
 }
 
-// evidence is the union of complete lists: one of them can miss a row while
-// pages shift, so unknown tasks of both count.
+// evidence is the union of lists: one of them can miss a row while pages shift, so
+// unknown tasks of all count, also of those that miss something else.
 type evidence struct {
-	lists   int
+	lists   int // of those whose silence counts
 	rows    []Row
 	reaches bool // one of them shows the landmark before the doubt
 }
 
 func (e *evidence) add(rows []Row) {
-	e.lists++
 	for _, r := range rows {
 		if !slices.ContainsFunc(e.rows, func(o Row) bool { return o.Task == r.Task }) {
 			e.rows = append(e.rows, r)
@@ -116,6 +119,14 @@ func (l *lane) promiseOfDoubt() Exclusive {
 		}
 	}
 	return now
+}
+
+// theirs is the provider's clock at core time now; zero if it told none.
+func (l *lane) theirs(now time.Time) time.Time {
+	if !l.clockKnown {
+		return time.Time{}
+	}
+	return now.Add(l.clockAhead).UTC()
 }
 
 // settled lifts the create barrier.

@@ -32,10 +32,15 @@ func (b *Batch) settle(l *lane, now time.Time) (Step, bool) {
 	return b.list(l, now)
 }
 
-// tooOld reports whether a list may no longer show what the open doubt made. The
-// wall clock counts here where it says that more time has passed.
+// tooOld reports whether a list may no longer show what the open doubt made: by core
+// time, by the wall clock where it says that more time has passed, or by the
+// provider's own clock, which is one for all runs while ours may have been set.
 func (b *Batch) tooOld(l *lane, now time.Time) bool {
-	return now.Sub(l.open.attempt().At)+b.slept-l.slept > l.TaskLife-l.Settle
+	age := now.Sub(l.open.attempt().At) + b.slept - l.slept
+	if theirs := l.theirs(now); !theirs.IsZero() && !l.clock.IsZero() {
+		age = max(age, theirs.Sub(l.clock))
+	}
+	return age > l.TaskLife-l.Settle
 }
 
 // list asks for every task of the lane, unless that is under way or backing off.
@@ -62,10 +67,16 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 		b.judgeGlance(l, o, now)
 		return nil
 	}
-	var unknown []Row
-	seeing := o.Result == Listed && o.Complete
-	if seeing {
-		unknown, seeing = b.sift(l, o.Rows, now)
+	unknown, seeing := b.sift(l, o, now)
+	decides := l.open != nil && l.open.state == StateInDoubt && !l.ask.at.Before(l.doubtAt.Add(l.Settle))
+	clean := l.ask.clean && l.open == nil && l.ask.creates == l.creates
+	switch { // what it shows counts, even if it misses something else
+	case decides:
+		l.evidence.add(unknown)
+		l.evidence.reaches = l.evidence.reaches ||
+			slices.ContainsFunc(o.Rows, func(r Row) bool { return r.Task == l.before.task })
+	case clean && !l.baselined:
+		l.baseline.add(unknown)
 	}
 	if !seeing {
 		b.listFailed(l, o, now)
@@ -73,24 +84,19 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 	}
 	l.blanks = 0
 	l.listFails, l.listedAt, l.pages = 0, now, o.Pages
-	clean := l.ask.clean && l.open == nil && l.ask.creates == l.creates
+	if !o.Clock.IsZero() {
+		l.clockAhead, l.clockKnown = o.Clock.Sub(now), true
+	}
 	switch {
-	case l.open != nil:
-		if l.open.state != StateInDoubt || l.ask.at.Before(l.doubtAt.Add(l.Settle)) {
-			return nil
-		}
-		l.evidence.add(unknown)
-		l.evidence.reaches = l.evidence.reaches ||
-			slices.ContainsFunc(o.Rows, func(r Row) bool { return r.Task == l.before.task })
-		if l.evidence.lists < 2 {
+	case decides:
+		if l.evidence.lists++; l.evidence.lists < 2 {
 			return nil
 		}
 		return b.verdict(l, now)
 	case !clean:
 		return nil
 	case !l.baselined:
-		l.baseline.add(unknown)
-		if l.baseline.lists < 2 {
+		if l.baseline.lists++; l.baseline.lists < 2 {
 			return nil
 		}
 		l.baselined = true
@@ -107,12 +113,13 @@ func (b *Batch) listFailed(l *lane, o Observation, now time.Time) {
 }
 
 // sift takes what the list says of our tasks, counts the live tasks of others,
-// and returns the rows that are neither ours nor known to be someone else's. A
-// list that does not show what it must show is blind: its silence proves nothing.
-func (b *Batch) sift(l *lane, rows []Row, now time.Time) (unknown []Row, seeing bool) {
-	listed := make(map[string]bool, len(rows))
-	l.strangers = 0
-	for _, r := range rows {
+// and returns the rows that are neither ours nor known to be someone else's. The
+// silence of a list proves something only if it sees: if no page is missing, and it
+// shows what it must show.
+func (b *Batch) sift(l *lane, o Observation, now time.Time) (unknown []Row, seeing bool) {
+	listed := make(map[string]bool, len(o.Rows))
+	strangers := 0
+	for _, r := range o.Rows {
 		if r.Model != "" && r.Model != l.Model || listed[r.Task] {
 			continue
 		}
@@ -125,14 +132,18 @@ func (b *Batch) sift(l *lane, rows []Row, now time.Time) (unknown []Row, seeing 
 			continue
 		}
 		if r.Status == StatusPending || r.Status == StatusRunning {
-			l.strangers++
+			strangers++
 		}
 		if !l.known[r.Task] {
 			unknown = append(unknown, r)
 		}
 	}
+	if o.Result != Listed || !o.Complete {
+		return unknown, false
+	}
 	seeing = !b.blind(l, listed, now)
 	l.unlisted(listed)
+	l.strangers = strangers
 	return unknown, seeing
 }
 

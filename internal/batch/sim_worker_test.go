@@ -175,6 +175,9 @@ func (s *sim) askList(e Effect) Observation {
 		return Observation{Result: Listed, Rows: []Row{}, Complete: false, Pages: 1}
 	}
 	o := s.p.list(e.Status, !s.calm() && s.chance(s.mix.drift))
+	if !s.mix.untold {
+		o.Clock = s.now.Truncate(time.Second)
+	}
 	if s.p.missed != "" {
 		s.hit("list: row missed")
 	}

@@ -18,7 +18,7 @@ type mix struct {
 	crash, interrupt, outage, strangers                        int
 	cancelFail, slotsFall, jam                                 bool
 	uploadFail, changed                                        int
-	clock                                                      bool
+	clock, untold                                              bool
 }
 
 // sim is one world, and the program in it.
@@ -131,7 +131,7 @@ func (s *sim) chooseFaults(flip func(int) bool) {
 	s.mix = mix{lostRequest: on(80), lostReply: on(80), late: on(60), refuse: on(150), input: on(60), quota: on(40),
 		lag: on(1000), drift: on(300), incomplete: on(200), lookFail: on(200), flap: on(100), backwards: on(100),
 		fail: on(150), noUsage: on(150), forbidden: on(200), fetchFail: on(200), diskFull: on(6),
-		uploadFail: on(250), changed: on(20), clock: flip(8),
+		uploadFail: on(250), changed: on(20), clock: flip(8), untold: flip(4),
 		crash: on(15), outage: on(4), interrupt: on(3), account: flip(10), key: flip(20), setup: flip(20), cancelFail: flip(2), slotsFall: flip(6), jam: flip(12)}
 	if s.jobs > 40 { // as many processes as in a smaller world, each of them longer
 		s.mix.crash, s.mix.interrupt = (s.mix.crash*40+s.jobs-1)/s.jobs, (s.mix.interrupt*40+s.jobs-1)/s.jobs
@@ -185,7 +185,7 @@ func (s *sim) after(d time.Duration, run int, do func()) {
 func (s *sim) core() time.Time { return s.now.Add(s.ahead) }
 
 // setClock starts the clock of a new process, as the local runner does. It may be
-// wrong by a day.
+// wrong by days.
 func (s *sim) setClock() {
 	if s.mix.clock && !s.calm() && s.chance(200) {
 		s.hit("clock: jumps between runs")
@@ -196,6 +196,9 @@ func (s *sim) setClock() {
 			s.wrong *= 120 // up to an hour
 		case 1:
 			s.wrong *= 3000 // up to a day
+			if !s.mix.untold {
+				s.wrong *= 4 // the provider's own clock tells
+			}
 		}
 	}
 	wall := s.now.Add(s.wrong)

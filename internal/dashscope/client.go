@@ -245,6 +245,7 @@ func (c *Client) List(ctx context.Context, r ListRequest) (Page, error) {
 	if bad != nil {
 		return Page{}, a.unusable(c, bad.Error())
 	}
+	page.Clock = a.err.Date
 	return page, nil
 }
 

@@ -204,6 +204,10 @@ func TestListReadsTheDocumentedPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if age := time.Since(got.Clock); age < -time.Minute || age > time.Minute {
+		t.Errorf("the clock of the answer is %v", got.Clock)
+	}
+	got.Clock = time.Time{}
 	want := dashscope.Page{Total: 2, TotalPage: 1, PageNo: 1, PageSize: 10, Rows: []dashscope.Row{
 		{
 			TaskID: goodID, RequestID: "c0ffee00-1a2b-9c3d-8e4f-aabbccddeeff", Status: "SUCCEEDED", APIKeyID: "1500000",

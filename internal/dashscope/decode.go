@@ -64,6 +64,7 @@ type Page struct {
 	TotalPage,
 	PageNo,
 	PageSize int // as the provider says; 0 when it does not
+	Clock time.Time // of whoever answered; zero if it told none
 }
 
 // Row is one task in a list. Times are UTC and zero when not given. There is

@@ -30,6 +30,7 @@ type Record struct {
 	Request string `json:"request,omitzero"`
 
 	Hold    *decimal.Decimal `json:"hold,omitzero"`
+	Clock   time.Time        `json:"clock,omitzero"`
 	Class   string           `json:"class,omitzero"`
 	Code    string           `json:"code,omitzero"`
 	Message string           `json:"message,omitzero"`
@@ -119,7 +120,7 @@ func Encode(e batch.Event) Record {
 		Job: e.Job, Attempt: e.Attempt, Lane: e.Lane, Task: e.Task, Request: e.Request,
 		Class: string(e.Class), Code: e.Code, Message: e.Message,
 		Tasks: e.Tasks, Mid: e.Mid, By: e.By, After: e.After,
-		Source: e.Source, Store: e.Store, Address: e.Address, Expires: e.Expires, Origin: e.Origin,
+		Clock: e.Clock, Source: e.Source, Store: e.Store, Address: e.Address, Expires: e.Expires, Origin: e.Origin,
 		Begin: (*beginRecord)(e.Begin), Plan: (*planRecord)(e.Plan), Run: (*runRecord)(e.Run),
 		End: (*endRecord)(e.End), Artifact: (*artifactRecord)(e.Artifact),
 	}
@@ -141,7 +142,7 @@ func Decode(payload json.RawMessage) (batch.Event, error) {
 		Job: r.Job, Attempt: r.Attempt, Lane: r.Lane, Task: r.Task, Request: r.Request,
 		Class: batch.Class(r.Class), Code: r.Code, Message: r.Message,
 		Tasks: r.Tasks, Mid: r.Mid, By: r.By, After: r.After,
-		Source: r.Source, Store: r.Store, Address: r.Address, Expires: r.Expires, Origin: r.Origin,
+		Clock: r.Clock, Source: r.Source, Store: r.Store, Address: r.Address, Expires: r.Expires, Origin: r.Origin,
 		Begin: (*batch.Begin)(r.Begin), Plan: (*batch.Plan)(r.Plan), Run: (*batch.Run)(r.Run),
 		End: (*batch.End)(r.End), Artifact: (*batch.Artifact)(r.Artifact),
 	}
