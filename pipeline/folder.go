@@ -63,6 +63,9 @@ func openFolder(ctx context.Context, path string, core *batch.Batch, create bool
 	if err := f.replay(create); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
+	if err := f.witnessed(); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
 	return f, nil
 }
 
@@ -72,7 +75,7 @@ func (f *folder) replay(create bool) error {
 		log, err = journal.Create(f.disk, journalName)
 	}
 	if err != nil {
-		return fmt.Errorf("batch %s: %w", f.path, err)
+		return journalError(f.path, err)
 	}
 	f.log = log
 	return nil
@@ -210,7 +213,7 @@ func readJournal(path string, fold func(int, json.RawMessage) error) (journal.He
 	defer f.Close()
 	head, _, err := journal.Replay(f, fold)
 	if err != nil {
-		return journal.Head{}, fmt.Errorf("batch %s: %w", path, err)
+		return journal.Head{}, journalError(path, err)
 	}
 	return head, nil
 }

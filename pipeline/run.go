@@ -138,6 +138,9 @@ func enter(f *folder, p *Plan, cfg Config) error {
 		if err := f.record(batch.Event{Kind: batch.Begun, At: now, Begin: begin}); err != nil {
 			return err
 		}
+	case was.Batch != begin.Batch:
+		return fmt.Errorf("%w: folder %s holds the journal of batch %s; to go on with that, give the folder and the manifest its name again; for another batch give another name, or --output",
+			ErrUsage, f.path, was.Batch)
 	case was.Model != begin.Model || was.Region != begin.Region:
 		return fmt.Errorf("%w: folder %s holds a batch of %s in %s, not of %s in %s; give this manifest another name",
 			ErrUsage, f.path, was.Model, was.Region, begin.Model, begin.Region)

@@ -1,0 +1,102 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/wanbatch/wanbatch/internal/journal"
+)
+
+// This file looks, before anything is done in a batch folder, whether its journal is
+// all that it was. A journal proves itself but for its end: emptied, removed or put
+// back from an old copy it is a valid one that knows of fewer tasks, and whoever went
+// on from there would pay for the others again. What lies beside it is the witness.
+
+// witnessed refuses a journal that knows less than the report beside it, or nothing
+// of the videos beside it.
+func (f *folder) witnessed() error {
+	head := f.log.Head()
+	told, err := toldHead(filepath.Join(f.path, reportJSON))
+	switch {
+	case err != nil:
+		return err
+	case told.Records > head.Records && f.core.Begin() == nil:
+		return fmt.Errorf("%w: %s holds nothing, but the report beside it was made from %d records; put a copy of the journal back. "+
+			"Without one nobody knows what was paid for: to pay for all of it anew, move %s away",
+			ErrUsage, filepath.Join(f.path, journalName), told.Records, f.path)
+	case told.Records > head.Records || told.Records == head.Records && told.Head != head.Hash:
+		return fmt.Errorf("%w: %s has %d records, but the report beside it was made from %d, or from others; put the newest copy of the journal back. "+
+			"If this is it, %s makes it count: what only the missing records know of may then be paid for again",
+			ErrUsage, filepath.Join(f.path, journalName), head.Records, told.Records, CommandLine("report", []string{f.path}))
+	case f.core.Begin() != nil:
+		return nil
+	}
+	if video := firstVideo(filepath.Join(f.path, videosName)); video != "" {
+		return fmt.Errorf("%w: %s is there, but no journal that knows of it; put a copy of the journal back. "+
+			"Without one nobody knows what was paid for: to pay for all of it anew, move %s away", ErrUsage, video, f.path)
+	}
+	return nil
+}
+
+// toldHead is the head of the journal that a report was made from, zero if there is
+// no report that tells. It stands near the beginning of the file.
+func toldHead(report string) (told JournalHead, err error) {
+	f, err := os.Open(report)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return told, nil
+	case err != nil:
+		return told, err
+	}
+	defer f.Close() // read only: nothing can be lost
+	const enough = 64 << 10
+	in := json.NewDecoder(io.LimitReader(f, enough))
+	if open, err := in.Token(); err != nil || open != json.Delim('{') {
+		return told, nil // it is no report; the run writes one
+	}
+	for in.More() {
+		name, err := in.Token()
+		if err != nil {
+			return told, nil
+		}
+		if name == "journal" {
+			_ = in.Decode(&told) // zero if it is something else
+			return told, nil
+		}
+		var other json.RawMessage
+		if in.Decode(&other) != nil {
+			return told, nil
+		}
+	}
+	return told, nil
+}
+
+// firstVideo is a finished file in a folder, "" if there is none.
+func firstVideo(dir string) string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "" // it is not there, or will be told of by whoever needs it
+	}
+	for _, e := range entries {
+		if e.Type().IsRegular() && filepath.Ext(e.Name()) != ".part" {
+			return filepath.Join(dir, e.Name())
+		}
+	}
+	return ""
+}
+
+// journalError adds what can be done about a journal that cannot be read.
+func journalError(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if corrupt := (*journal.CorruptError)(nil); errors.As(err, &corrupt) {
+		return fmt.Errorf("batch %s: %w; %s", path, err, restoreJournal)
+	}
+	return fmt.Errorf("batch %s: %w", path, err)
+}
