@@ -10,6 +10,7 @@ KILLS_PER := 3
 LINT_VERSION := v2.15.0
 LINT := .bin/golangci-lint-$(LINT_VERSION)
 PREFIX := /usr/local
+DEST = $(DESTDIR)$(PREFIX)
 PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
 
 GOFILES = $(shell find . -name '*.go' -not -path './.*' -not -path './output/*')
@@ -28,13 +29,13 @@ build: ## build .bin/wanbatch; its version comes from the commit or tag
 	$(BUILD) -o .bin/wanbatch ./cmd/wanbatch
 
 install: build man completions ## install program, man pages and completions below PREFIX (/usr/local), DESTDIR before it
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
-		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	install -m 755 .bin/wanbatch $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 .bin/build/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
-	install -m 644 .bin/build/completions/wanbatch.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/wanbatch
-	install -m 644 .bin/build/completions/wanbatch.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_wanbatch
-	install -m 644 .bin/build/completions/wanbatch.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
+	install -d "$(DEST)/bin" "$(DEST)/share/man/man1" "$(DEST)/share/bash-completion/completions" \
+		"$(DEST)/share/zsh/site-functions" "$(DEST)/share/fish/vendor_completions.d"
+	install -m 755 .bin/wanbatch "$(DEST)/bin/"
+	install -m 644 .bin/build/man/*.1 "$(DEST)/share/man/man1/"
+	install -m 644 .bin/build/completions/wanbatch.bash "$(DEST)/share/bash-completion/completions/wanbatch"
+	install -m 644 .bin/build/completions/wanbatch.zsh "$(DEST)/share/zsh/site-functions/_wanbatch"
+	install -m 644 .bin/build/completions/wanbatch.fish "$(DEST)/share/fish/vendor_completions.d/"
 
 dist: STRIP = -s -w
 dist: man completions ## pack .bin/dist: an archive and an SBOM for each platform, and SHA256SUMS
@@ -45,7 +46,7 @@ dist: man completions ## pack .bin/dist: an archive and an SBOM for each platfor
 
 man:
 	@rm -rf .bin/build/man
-	go test ./cmd/wanbatch -count=1 -run 'TestManPages$$' -man $(CURDIR)/.bin/build/man
+	go test ./cmd/wanbatch -count=1 -run 'TestManPages$$' -man "$(CURDIR)/.bin/build/man"
 
 completions: build
 	@mkdir -p .bin/build/completions
@@ -66,7 +67,7 @@ lint: $(LINT) ## check format, vet, linters and go.mod
 
 $(LINT):
 	@mkdir -p .bin
-	GOBIN=$(CURDIR)/.bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	GOBIN="$(CURDIR)/.bin" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	mv .bin/golangci-lint $@
 
 check: lint race kill ## what CI runs besides test and demo

@@ -56,7 +56,9 @@ func bill(p program, sum [32]byte) ([]byte, error) {
 }
 
 // purl names a Go module as other tools do.
-func purl(path, version string) string { return "pkg:golang/" + path + "@" + version }
+func purl(path, version string) string {
+	return "pkg:golang/" + path + "@" + strings.ReplaceAll(version, "+", "%2B")
+}
 
 // serial is the same for the same program, as everything else here is.
 func serial(sum [32]byte) string {
