@@ -358,7 +358,7 @@ func TestLeavingWaitsForNobody(t *testing.T) {
 
 // Two runs of one batch, and two batches on one lane, exclude each other.
 func TestLocks(t *testing.T) {
-	r := newRig(t, 300, emulator.Options{})
+	r, release := slowRig(t) // or a slow machine finds the first run ended
 	first, other := r.plan(3, "true"), r.plan(3, "true", func(m *pipeline.Manifest) { m.Name = "other" })
 	busy := make(chan struct{})
 	done := make(chan error)
@@ -381,6 +381,7 @@ func TestLocks(t *testing.T) {
 			t.Errorf("%s beside a run: %v", p.Manifest.Name, err)
 		}
 	}
+	release()
 	report, err := r.try(t.Context(), other, func(c *pipeline.Config) { c.Wait = true })
 	if err != nil || report.Totals.Done != 3 {
 		t.Errorf("waiting for the lane: %v", err)
