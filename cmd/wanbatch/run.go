@@ -143,7 +143,7 @@ func (p *program) carryOut(ctx context.Context, arg string, o runOptions, m *mon
 	p.err.summary(report, folder, o.quiet)
 	refused := errors.Is(err, pipeline.ErrUsage) || errors.Is(err, pipeline.ErrLocked) // and says what to do itself
 	if !o.quiet && !refused {
-		p.err.next(report, err, arg)
+		p.err.next(report, err, arg, o.sameBatch())
 	}
 	if o.json {
 		if e := report.JSON(p.out); e != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/wanbatch/wanbatch/pipeline"
@@ -115,9 +116,12 @@ func reason(f *pipeline.Failure) string {
 	return strings.Join(parts, "; ")
 }
 
-// next tells how to go on after a run of the manifest arg.
-func (p *printer) next(r *pipeline.Report, runErr error, arg string) {
-	again := func(flags ...string) string { return pipeline.CommandLine("run", []string{arg}, flags...) }
+// next tells how to go on after a run of the manifest arg; same are the flags that
+// make it the same batch.
+func (p *printer) next(r *pipeline.Report, runErr error, arg string, same []string) {
+	again := func(flags ...string) string {
+		return pipeline.CommandLine("run", []string{arg}, slices.Concat(same, flags)...)
+	}
 	switch {
 	case errors.Is(runErr, pipeline.ErrBudget):
 		p.command("continue", again("--max-cost", r.Budget.NeedAll().String()), "pays for all that is left")

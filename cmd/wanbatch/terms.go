@@ -50,21 +50,30 @@ func (o *terms) check() error {
 	return nil
 }
 
+// sameBatch are the terms without which a command means another batch, or pays
+// somebody else, or other prices.
+func (o *terms) sameBatch() []string {
+	var flags []string
+	if o.output != "output" {
+		flags = append(flags, "--output", o.output)
+	}
+	for _, f := range [][2]string{{"--name", o.name}, {"--prices", o.prices}, {"--endpoint", o.endpoint}} {
+		if f[1] != "" {
+			flags = append(flags, f[:]...)
+		}
+	}
+	return flags
+}
+
 // flagged are the terms as flags that must be given again.
 func (o *terms) flagged() []string {
-	var flags []string
+	flags := o.sameBatch()
 	add := func(name, value string) {
 		if value != "" {
 			flags = append(flags, "--"+name, value)
 		}
 	}
-	if o.output != "output" {
-		add("output", o.output)
-	}
-	add("name", o.name)
-	add("prices", o.prices)
 	add("max-cost", o.maxCost)
-	add("endpoint", o.endpoint)
 	if o.limit > 0 {
 		add("limit", strconv.Itoa(o.limit))
 	}
