@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"net/url"
 	"os"
@@ -13,19 +14,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	web "github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
 var shots = flag.String("shots", "", "folder to leave screenshots of the review page in")
 
-// browser starts a headless Chromium. A machine without one skips the test.
-func browser(t *testing.T) context.Context {
+// browser starts a headless Chromium with one tab. A machine without one skips the
+// test.
+func browser(t *testing.T) *tab {
 	t.Helper()
 	program := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
@@ -52,10 +54,17 @@ func browser(t *testing.T) context.Context {
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("start the browser: %v", err)
 	}
-	return ctx
+	p := &tab{t: t, ctx: ctx}
+	if err := chromedp.Listen(ctx, p.hear); err != nil {
+		t.Fatal(err)
+	}
+	call(p, web.Enable, web.EnableParams{})
+	call(p, log.Enable, cdp.Empty{})
+	return p
 }
 
-// tab is one page that was opened, with all that it asked for and complained of.
+// tab shows one page after the other, and remembers all that the present one asked
+// for and complained of. A new tab for each would cost a process.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
@@ -65,24 +74,19 @@ type tab struct {
 	errors   []string
 }
 
-// openPage opens a file in a new tab of the given size, dark or light, and waits
-// until its script is done.
-func openPage(ctx context.Context, t *testing.T, file string, width, height int64, scheme string) *tab {
+// open opens a file in the given size, dark or light, and waits until its script
+// is done.
+func (p *tab) open(t *testing.T, file string, width, height int64, scheme string) {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	p := &tab{t: t, ctx: ctx}
-	if err := chromedp.Listen(ctx, p.hear); err != nil {
-		t.Fatal(err)
-	}
-	call(p, web.Enable, web.EnableParams{})
-	call(p, log.Enable, cdp.Empty{})
+	p.t = t
+	p.do(chromedp.Navigate("about:blank")) // the page before has nothing more to say
+	p.mu.Lock()
+	p.requests, p.errors = nil, nil
+	p.mu.Unlock()
 	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 	where := url.URL{Scheme: "file", Path: filepath.ToSlash(file)}
-	call(p, page.BringToFront, cdp.Empty{}) // a tab in the background loads no videos
 	p.do(chromedp.EmulateViewport(width, height), chromedp.Navigate(where.String()))
 	p.until("document.documentElement.dataset.ready")
-	return p
 }
 
 // call runs a command of the protocol.
@@ -176,6 +180,31 @@ func (p *tab) until(expression string) {
 		p.t.Fatalf("waited in vain for %s: %v\n%s\nvideos: %s", expression, err, strings.Join(p.errors, "\n"), p.text("[...document.querySelectorAll('video')].map(v => [v.paused, v.currentTime, v.readyState, v.networkState, v.duration, v.src.slice(-20), document.visibilityState] + '\\n')"))
 	}
 }
+
+// heard is what a screen reader tells of the page: each element's role and name,
+// in order.
+func (p *tab) heard() []element {
+	p.t.Helper()
+	tree, err := chromedp.Call(p.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	text := func(v *accessibility.Value) (s string) {
+		if v != nil {
+			_ = json.Unmarshal(v.Value, &s) // what is no text stays empty
+		}
+		return s
+	}
+	var all []element
+	for _, n := range tree.Nodes {
+		if !n.Ignored {
+			all = append(all, element{text(n.Role), text(n.Name)})
+		}
+	}
+	return all
+}
+
+type element struct{ role, name string }
 
 // see scrolls to an element.
 func (p *tab) see(selector string) {

@@ -2,17 +2,18 @@ package pipeline_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/shopspring/decimal"
@@ -23,16 +24,16 @@ import (
 
 // One browser opens everything: it takes longer to start than to look.
 func TestPage(t *testing.T) {
-	chrome := browser(t)
-	t.Run("demo", func(t *testing.T) { testPageOfDemo(t, chrome) })
-	t.Run("hostile", func(t *testing.T) { testPageOfHostileText(t, chrome) })
-	t.Run("policy", func(t *testing.T) { testPagePolicy(t, chrome) })
-	t.Run("remote", func(t *testing.T) { testPageAsksNobody(t, chrome) })
-	t.Run("thousand", func(t *testing.T) { testPageOfAThousand(t, chrome) })
+	p := browser(t)
+	t.Run("demo", func(t *testing.T) { testPageOfDemo(t, p) })
+	t.Run("hostile", func(t *testing.T) { testPageOfHostileText(t, p) })
+	t.Run("policy", func(t *testing.T) { testPagePolicy(t, p) })
+	t.Run("remote", func(t *testing.T) { testPageAsksNobody(t, p) })
+	t.Run("thousand", func(t *testing.T) { testPageOfAThousand(t, p) })
 }
 
 // The demo, with one job that fails and one that nobody can settle but a person.
-func testPageOfDemo(t *testing.T, chrome context.Context) {
+func testPageOfDemo(t *testing.T, p *tab) {
 	r := newRig(t, 600, emulator.Options{}, "failed-input:2", "lost-reply:4")
 	m, err := pipeline.ReadManifestFile("../manifests/demo.yaml")
 	if err != nil {
@@ -47,7 +48,7 @@ func testPageOfDemo(t *testing.T, chrome context.Context) {
 	if tot := report.Totals; tot.Done != 4 || tot.Failed != 1 || tot.Quarantined != 1 {
 		t.Fatalf("totals %+v\n%s", tot, r.trail())
 	}
-	p := openPage(chrome, t, filepath.Join(r.folder(), "report.html"), 1400, 1000, "light")
+	p.open(t, filepath.Join(r.folder(), "report.html"), 1400, 1000, "light")
 	p.want("document.title", "test – wanbatch report")
 	p.want("document.querySelector('#tiles b').textContent", report.Totals.Billed.String()+" USD")
 	p.see("#jobs")
@@ -68,34 +69,100 @@ func testPageOfDemo(t *testing.T, chrome context.Context) {
 		}
 	}
 	p.want("[...document.querySelectorAll('#money tbody tr')].map(r => r.firstChild.textContent + ' ' + r.lastChild.textContent).join('|')",
-		fmt.Sprintf("wan-std %s|wan-pro %s|demo %s|hero %s|none %s", report.Totals.ByMode["wan-std"].Billed, report.Totals.ByMode["wan-pro"].Billed,
-			report.Totals.Billed, report.Totals.ByLabel["quality"]["hero"].Billed, report.Totals.Billed.Sub(report.Totals.ByLabel["quality"]["hero"].Billed)))
+		fmt.Sprintf("wan-std %s|wan-pro %s|demo %s|hero %s|none %s", report.Totals.ByMode["wan-std"].Billed, report.Totals.ByMode["wan-pro"].Billed.StringFixed(3),
+			report.Totals.Billed, report.Totals.ByLabel["quality"]["hero"].Billed.StringFixed(3), report.Totals.Billed.Sub(report.Totals.ByLabel["quality"]["hero"].Billed)))
 	p.want("document.querySelectorAll('#rows a').length", "5")
 
-	testPageFilters(p)
+	testPageIsHeard(t, p)
+	testPageContrast(t, p)
 	testPagePlays(p)
 	p.quiet()
+	testPageFilters(t, p, *report)
 
 	if *shots != "" {
-		whole := openPage(chrome, t, filepath.Join(r.folder(), "report.html"), 1400, 3300, "light")
-		whole.until("document.querySelectorAll('video[src]').length > 9 && [...document.querySelectorAll('video[src]')].every(v => v.readyState >= 2)")
-		whole.shot("demo")
-		narrow := openPage(chrome, t, filepath.Join(r.folder(), "report.html"), 400, 1300, "light")
+		p.open(t, filepath.Join(r.folder(), "report.html"), 1400, 3300, "light")
+		p.until("document.querySelectorAll('video[src]').length > 9 && [...document.querySelectorAll('video[src]')].every(v => v.readyState >= 2)")
+		p.shot("demo")
+		p.open(t, filepath.Join(r.folder(), "report.html"), 400, 1300, "light")
 		for _, part := range []string{"title", "decide", "money", "jobs"} {
-			narrow.see("#" + part)
-			narrow.until("[...document.querySelectorAll('video[src]')].every(v => v.readyState >= 2)")
-			narrow.shot("narrow-" + part)
+			p.see("#" + part)
+			p.until("[...document.querySelectorAll('video[src]')].every(v => v.readyState >= 2)")
+			p.shot("narrow-" + part)
 		}
-		dark := openPage(chrome, t, filepath.Join(r.folder(), "report.html"), 1600, 2400, "dark")
-		dark.until("[...document.querySelectorAll('video[src]')].every(v => v.readyState >= 2)")
-		dark.shot("dark")
+		p.open(t, filepath.Join(r.folder(), "report.html"), 1600, 2400, "dark")
+		p.until("[...document.querySelectorAll('video[src]')].every(v => v.readyState >= 2)")
+		p.shot("dark")
 	}
 	wantProven(t, r.folder())
 }
 
+// A screen reader finds its way: landmarks, one first heading, and a name for all
+// that can be used, which tells it from the others.
+func testPageIsHeard(t *testing.T, p *tab) {
+	seen := map[element]int{}
+	landmarks := map[string]int{}
+	for _, e := range p.heard() {
+		switch e.role {
+		case "main", "navigation", "search", "contentinfo", "banner":
+			landmarks[e.role]++
+		case "button", "combobox", "searchbox", "checkbox", "slider", "link", "image", "Video", "article", "DisclosureTriangle", "region":
+			if seen[e]++; e.name == "" || seen[e] > 1 && e.role != "link" && e.role != "image" {
+				t.Errorf("a %s is called %q, the %d. of them", e.role, e.name, seen[e])
+			}
+		}
+	}
+	for _, role := range []string{"main", "navigation", "search", "contentinfo", "banner"} {
+		if landmarks[role] != 1 {
+			t.Errorf("%d %s landmarks, want 1", landmarks[role], role)
+		}
+	}
+	if seen[element{"button", "Play alice-salsa"}] != 1 || seen[element{"slider", "Position in alice-salsa"}] != 1 {
+		t.Errorf("the first job cannot be played by its name: %v", seen)
+	}
+	p.want("[...document.querySelectorAll('h1, h2, h3')].filter(h => h.offsetParent).reduce((ok, h, i, all) => ok && (i ? h.tagName[1] - all[i - 1].tagName[1] < 2 : h.tagName == 'H1'), true)", "true")
+	p.want("document.documentElement.lang", "en")
+}
+
+// Every color of text can be read on every ground it stands on: 4.5 to 1 or more.
+func testPageContrast(t *testing.T, p *tab) {
+	for _, scheme := range []string{"dark", "light"} {
+		call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+		faint := p.text(`(() => {
+			const style = getComputedStyle(document.documentElement), probe = document.createElement("i");
+			document.body.append(probe);
+			const light = name => {
+				probe.style.color = style.getPropertyValue(name);
+				const [r, g, b] = getComputedStyle(probe).color.match(/[\d.]+/g).map(c => c / 255).map(c => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4);
+				return .2126 * r + .7152 * g + .0722 * b;
+			};
+			const faint = [];
+			const check = (inks, grounds) => { for (const a of inks) for (const b of grounds) {
+				const [x, y] = [light(a), light(b)].sort((x, y) => y - x), ratio = (x + .05) / (y + .05);
+				if (ratio < 4.5) faint.push(a + " on " + b + " " + ratio.toFixed(2));
+			} };
+			check(["--ink", "--soft", "--accent"], ["--bg", "--card", "--wash", "--field", "--media", "--code"]);
+			check(["--done", "--failed", "--quarantined", "--lost", "--pending"], ["--card"]);
+			check(["--on-accent"], ["--accent"]);
+			probe.remove();
+			return faint.join(", ");
+		})()`)
+		if faint != "" {
+			t.Errorf("%s: %s", scheme, faint)
+		}
+	}
+}
+
 const listed = "[...document.querySelectorAll('.job h3')].map(h => h.textContent).join(' ')"
 
-func testPageFilters(p *tab) {
+// The same jobs without media, which would be loaded again with every filter.
+func testPageFilters(t *testing.T, p *tab, r pipeline.Report) {
+	r.Inputs, r.Jobs = "", slices.Clone(r.Jobs)
+	for i := range r.Jobs {
+		r.Jobs[i].File = nil
+	}
+	file := filepath.Join(t.TempDir(), "report.html")
+	writePage(t, file, &r)
+	p.open(t, file, 1000, 1000, "light")
 	const all = "alice-salsa alice-robot bo-salsa bo-jump chen-robot chen--jump"
 	p.want(listed, all)
 	choose := func(id, value string) {
@@ -115,6 +182,7 @@ func testPageFilters(p *tab) {
 	p.do(chromedp.SendKeys(chromedp.CSS("#q"), "ROBOT mp4"))
 	p.until("document.querySelectorAll('.job').length == 2")
 	p.want(listed, "alice-robot chen-robot")
+	p.see("#jobs")
 	p.click("#clear")
 	p.want(listed, all)
 	choose("sort", "billed")
@@ -126,6 +194,7 @@ func testPageFilters(p *tab) {
 	p.click("#turn")
 	choose("sort", "given")
 	p.want(listed, all)
+	p.quiet()
 }
 
 // Both videos of a pair play, in step, and the pair stops as one. Enlarged, too.
@@ -148,7 +217,7 @@ func testPagePlays(p *tab) {
 }
 
 // Nothing that a manifest, a provider or a file name says is obeyed.
-func testPageOfHostileText(t *testing.T, chrome context.Context) {
+func testPageOfHostileText(t *testing.T, p *tab) {
 	const evil = "</script><script>window.owned=1</script><img src=x onerror=window.owned=2>\"'><svg onload=window.owned=3>\u202etxt.exe\u0007\u0000\x1b[2J{{report}}<!--"
 	r := pageOf(3)
 	r.Batch, r.Model, r.Inputs, r.Note, r.Currency = evil, evil, evil, evil, evil
@@ -167,7 +236,7 @@ func testPageOfHostileText(t *testing.T, chrome context.Context) {
 	}
 	file := filepath.Join(t.TempDir(), "report.html")
 	writePage(t, file, r)
-	p := openPage(chrome, t, file, 1000, 1000, "light")
+	p.open(t, file, 1000, 1000, "light")
 	p.shot("hostile")
 	p.see("#list")
 	p.until("document.querySelectorAll('.job .facts').length == 3")
@@ -182,7 +251,7 @@ func testPageOfHostileText(t *testing.T, chrome context.Context) {
 }
 
 // The policy is no ornament: a script that somebody put into the page does not run.
-func testPagePolicy(t *testing.T, chrome context.Context) {
+func testPagePolicy(t *testing.T, p *tab) {
 	var b bytes.Buffer
 	if err := pageOf(1).HTML(&b); err != nil {
 		t.Fatal(err)
@@ -192,7 +261,7 @@ func testPagePolicy(t *testing.T, chrome context.Context) {
 	if err := os.WriteFile(file, []byte(page), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	p := openPage(chrome, t, file, 1000, 1000, "light")
+	p.open(t, file, 1000, 1000, "light")
 	p.want("window.owned", "undefined")
 	p.want("(() => { try { document.body.innerHTML = '<b>'; return 'obeyed' } catch (e) { return e.name } })()", "TypeError")
 	p.want("(() => { try { return fetch('http://127.0.0.1:9/').then(() => 1, () => 2) && 'asked' } catch (e) { return e.name } })()", "asked")
@@ -204,7 +273,7 @@ func testPagePolicy(t *testing.T, chrome context.Context) {
 }
 
 // Inputs on the web and videos in a bucket are loaded when somebody asks for it, and not before.
-func testPageAsksNobody(t *testing.T, chrome context.Context) {
+func testPageAsksNobody(t *testing.T, p *tab) {
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		asked.Add(1)
@@ -217,7 +286,7 @@ func testPageAsksNobody(t *testing.T, chrome context.Context) {
 	r.Jobs[0].File.Path, r.Jobs[0].File.URL = "", &bucket
 	file := filepath.Join(t.TempDir(), "report.html")
 	writePage(t, file, r)
-	p := openPage(chrome, t, file, 1000, 1000, "light")
+	p.open(t, file, 1000, 1000, "light")
 	p.until("document.querySelectorAll('.job .none').length > 1")
 	if n := asked.Load(); n != 0 {
 		t.Errorf("asked %d times before anybody wanted it", n)
@@ -233,7 +302,7 @@ func testPageAsksNobody(t *testing.T, chrome context.Context) {
 
 // A thousand jobs open at once, are filled as they are seen, and hold no more
 // players than a browser has.
-func testPageOfAThousand(t *testing.T, chrome context.Context) {
+func testPageOfAThousand(t *testing.T, p *tab) {
 	file := filepath.Join(t.TempDir(), "report.html")
 	report := pageOf(1000)
 	report.Inputs = "media"
@@ -249,7 +318,7 @@ func testPageOfAThousand(t *testing.T, chrome context.Context) {
 	}
 	writePage(t, file, report)
 	began := time.Now()
-	p := openPage(chrome, t, file, 1400, 1000, "light")
+	p.open(t, file, 1000, 700, "light")
 	t.Logf("1,000 jobs open after %v", time.Since(began).Round(time.Millisecond))
 	p.want("document.querySelectorAll('.job').length", "1000")
 	p.shot("thousand")
@@ -259,13 +328,13 @@ func testPageOfAThousand(t *testing.T, chrome context.Context) {
 	if *shots != "" {
 		measureScrolling(p)
 	}
-	for stop := 150; stop < 1000; stop += 140 { // each loads a dozen videos
+	for stop := 200; stop < 1000; stop += 200 { // each loads six videos or more
 		p.see(fmt.Sprintf("#job-%d", stop))
 		p.until(fmt.Sprintf("document.querySelectorAll('#job-%d video[src]').length > 0", stop))
 	}
 	p.run("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
 	p.until("document.getElementById('job-999').querySelector('.facts')")
-	p.until("document.querySelectorAll('video[src]').length < 60")
+	p.until("document.querySelectorAll('video[src]').length < 16")
 	p.until("[...document.querySelectorAll('#job-999 video')].every(v => v.readyState >= 1)")
 	p.quiet()
 }
