@@ -373,6 +373,9 @@ func size(n decimal.Decimal) string {
 		n = n.Div(thousand)
 		i++
 	}
+	if n.Equal(decimal.NewFromInt(1)) && i == 0 {
+		return "1 byte"
+	}
 	if i == 0 || n.GreaterThanOrEqual(decimal.NewFromInt(10)) {
 		return n.Round(0).String() + " " + units[i]
 	}

@@ -25,7 +25,7 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 	do func(context.Context, pipeline.Config) (*pipeline.Report, error),
 ) (*pipeline.Report, error) {
 	screen := io.Writer(p.err)
-	show := func(pipeline.Event) {}
+	show, halt := func(pipeline.Event) {}, func() {}
 	tty := terminal(p.err.w)
 	if tty != nil && v.format != "json" {
 		screen = wrapper{p.err, widthOf(tty)}
@@ -36,7 +36,7 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 		defer ignore()
 		view := newLive(p.panel(tty), max(cfg.Speed, 1), p.wantsColor(v), resumed)
 		defer view.close()
-		screen, show = view, view.show
+		screen, show, halt = view, view.show, view.halt
 		log = v.logger(screen, p.wantsColor(v), true).Level(zerolog.WarnLevel)
 	}
 	log = log.Level(max(log.GetLevel(), v.level()))
@@ -47,6 +47,7 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 	}
 	ctx, stop, release := interruptible(ctx, func() {
 		_, _ = io.WriteString(screen, "stopping: downloads under way are finished"+paid+"; press Ctrl-C again to leave at once\n")
+		halt()
 	})
 	defer release()
 	cfg.Stop = stop

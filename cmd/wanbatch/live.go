@@ -25,6 +25,7 @@ type live struct {
 
 	mu      sync.Mutex // guards what follows
 	known   bool       // something was shown
+	halted  bool       // a person has stopped the batch
 	now     scene
 	at      time.Time // of now.Progress, by the wall clock
 	pending []byte    // text that is to appear above
@@ -71,6 +72,15 @@ func (l *live) show(e pipeline.Event) {
 	l.now.Progress, l.at = e.Progress, time.Now()
 	l.now.rates.sample(e.Progress.Fetching, l.at)
 	l.now.problems.take(e, l.at)
+}
+
+// halt tells that a person has stopped the batch, which the next event says only
+// when there is one.
+func (l *live) halt() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.halted = true
+	l.stir()
 }
 
 // Write makes whole lines appear above the panel.
@@ -152,6 +162,9 @@ func (l *live) take(columns, rows int) (above, lines []string) {
 	}
 	now := time.Now()
 	s := l.now
+	if l.halted && s.Stop == "" {
+		s.Stop = "interrupted"
+	}
 	s.past = time.Duration(float64(now.Sub(l.at)) * l.speed)
 	s.clock, s.fast, s.color = now.In(l.zone), l.speed != 1, l.color
 	return above, s.frame(columns-1, rows-1)
@@ -183,7 +196,7 @@ func (p *problems) take(e pipeline.Event, now time.Time) {
 	n := problem{kind: e.Kind, job: e.Job, text: text, times: 1, at: now}
 	switch e.Kind {
 	case "trouble":
-		n.op, n.text = e.By, address.ReplaceAllString(e.Message, "")
+		n.op, n.text = e.By, e.Message
 		if i := slices.IndexFunc(*p, func(old problem) bool { return old.op == n.op }); i >= 0 {
 			n.times += (*p)[i].times
 			*p = slices.Delete(*p, i, i+1)
@@ -193,7 +206,7 @@ func (p *problems) take(e pipeline.Event, now time.Time) {
 	case "refused":
 		n.text = joinWords("create refused", joinWords(e.Code, e.Message))
 	}
-	n.job, n.text = clean(n.job), clean(n.text)
+	n.job, n.text = clean(n.job), clean(address.ReplaceAllString(n.text, ""))
 	*p = slices.Insert(*p, 0, n)
 	*p = (*p)[:min(len(*p), problemsKept)]
 }

@@ -130,7 +130,8 @@ func (s scene) legend(room int) string {
 		doubt = fmt.Sprintf("   %d in doubt", n)
 	}
 	text := strings.Join(long, "   ")
-	return fit(room, text+doubt+of, text+of, strings.Join(long, "  "), strings.Join(brief, ", "), s.line(room))
+	done := fmt.Sprintf("%d/%d done", s.States["done"], s.Jobs)
+	return fit(room, text+doubt+of, text+of, strings.Join(long, "  "), strings.Join(brief, ", "), done+s.wrong(), done)
 }
 
 // sums tells of money and time, in one line or two.
@@ -138,7 +139,6 @@ func (s scene) sums(room int) []string {
 	cash, eta := s.money(true), s.eta()
 	spent := "started " + short(s.clock.Sub(s.began)) + " ago"
 	if s.Stop != "" {
-		eta = ""
 		spent = "creating nothing more: " + s.Stop
 	}
 	left := strings.Join(present([]string{cash, eta}), "   ")
@@ -154,7 +154,7 @@ func (s scene) sums(room int) []string {
 // money is what the batch cost so far, rounded to cents: billed, held, and the cap
 // if there is one.
 func (s scene) money(words bool) string {
-	text := "billed " + s.Spent.Round(2).String() + " held " + s.Held.Round(2).String()
+	text := "billed " + s.Spent.Round(2).String() + " + held " + s.Held.Round(2).String()
 	if words {
 		text = "billed " + s.Spent.StringFixed(2) + "   held " + s.Held.StringFixed(2)
 	}
@@ -162,14 +162,14 @@ func (s scene) money(words bool) string {
 	case s.Cap.Valid && words:
 		text += "   cap " + s.Cap.Decimal.StringFixed(2)
 	case s.Cap.Valid:
-		text += "/" + s.Cap.Decimal.Round(2).String()
+		text += " of " + s.Cap.Decimal.Round(2).String()
 	}
 	return text + " " + s.Currency
 }
 
 // eta is when the jobs should be through: a range until that is narrow.
 func (s scene) eta() string {
-	if s.Left.High == 0 {
+	if s.Left.High == 0 || s.Stop != "" { // what is left is not done now
 		return ""
 	}
 	low, high := s.Left.Low-s.past, s.Left.High-s.past
@@ -224,12 +224,31 @@ func (s scene) tasks(room, most int) []string {
 	if most == 0 {
 		return nil
 	}
-	rows := make([][]string, 0, most)
+	rows, brief := make([][]string, 0, most), make([][]string, 0, most)
 	for _, w := range s.Running[:most] {
 		age := w.Age + s.past
-		rows = append(rows, []string{clean(w.Job), w.State, short(age), s.ends(w.Expected - age)})
+		end := s.ends(w.Expected - age)
+		rows = append(rows, []string{clean(w.Job), w.State, short(age), end})
+		in, _, _ := strings.Cut(end, ",")
+		brief = append(brief, []string{clean(w.Job), in})
 	}
-	return append([]string{s.title("tasks", len(s.Running), most, room)}, grid(rows, room)...)
+	if leastWidth(rows) > room {
+		rows = brief // the end is what matters
+	}
+	return append([]string{s.title("tasks", len(s.Running), most, room)}, grid(rows, s.names(), room)...)
+}
+
+// names is how wide the names are in all lists, so that what stands beside them
+// keeps its column.
+func (s scene) names() int {
+	wide := 0
+	for _, w := range s.Running {
+		wide = max(wide, columns(clean(w.Job)))
+	}
+	for _, d := range s.Fetching {
+		wide = max(wide, columns(clean(d.Job)))
+	}
+	return wide
 }
 
 // ends is when a task should end, if that takes so long from now.
@@ -260,7 +279,7 @@ func (s scene) downloads(room, most int) []string {
 		}
 		rows = append(rows, row)
 	}
-	return append([]string{s.title("downloads", len(s.Fetching), most, room)}, grid(rows, room)...)
+	return append([]string{s.title("downloads", len(s.Fetching), most, room)}, grid(rows, s.names(), room)...)
 }
 
 // lately lists the newest problems. A spare row shows a second line of one.
@@ -275,7 +294,7 @@ func (s scene) lately(room, most, spare int) []string {
 			text += fmt.Sprintf(", %d times", p.times)
 		}
 		if p.job != "" {
-			text += "  " + p.job
+			text += "  " + cut(p.job, max(12, room/3)) // the reason matters more
 		}
 		wrapped := wrap(text+"  "+p.text, room)
 		if len(wrapped) > 1 && spare > 0 {
@@ -298,19 +317,32 @@ func (s scene) title(name string, all, shown, room int) string {
 	return s.paint(bold, cut(name, room))
 }
 
-// grid sets rows in columns, the first as wide as the others let it be.
-func grid(rows [][]string, room int) []string {
+// leastName is as narrow as a name gets in a list.
+const leastName = 8
+
+// leastWidth is how wide a grid of rows is with the shortest names.
+func leastWidth(rows [][]string) int {
+	rest := 2 + leastName
+	for _, w := range widthsOf(rows)[1:] {
+		rest += 3 + w
+	}
+	return rest
+}
+
+func widthsOf(rows [][]string) []int {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
 			widths[i] = max(widths[i], columns(cell))
 		}
 	}
-	rest := 0
-	for _, w := range widths[1:] {
-		rest += 3 + w
-	}
-	widths[0] = min(widths[0], max(8, room-2-rest))
+	return widths
+}
+
+// grid sets rows in columns, the first as wide as wanted if the others let it.
+func grid(rows [][]string, first, room int) []string {
+	widths := widthsOf(rows)
+	widths[0] = min(first, max(leastName, room-leastWidth(rows)+leastName))
 	lines := make([]string, 0, len(rows))
 	for _, row := range rows {
 		var b strings.Builder

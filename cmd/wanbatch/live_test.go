@@ -78,7 +78,7 @@ eta 1h59m to 3h59m, 02:00 to 04:00   started 12s ago
 tasks
   alice-salsa   running   1m07s   ends in 28s, 00:00:40
 downloads
-  bo-jump   7.3 MB of 13 MB   58%   350 kB/s
+  bo-jump       7.3 MB of 13 MB   58%   350 kB/s
 problems
   12s ago  carl-salsa  failed, not charged: InvalidVideo.NoHuman: The input
     video has no human body.`
@@ -247,6 +247,24 @@ func TestFrameFits(t *testing.T) {
 	}
 }
 
+// On a small terminal each line keeps what matters, and none says it twice.
+func TestFrameSmall(t *testing.T) {
+	p := busy()
+	p.Fetching[0].Bytes = 1
+	got := strings.Join(scene{Progress: p, fast: true, rates: rates{}}.frame(39, 11), "\n")
+	want := `[############!?>.................]  38%
+46/120 done, 2 failed, 1 quarantined
+billed 27.04 + held 1.92 of 300 USD
+eta 2h00m to 4h00m   started 0s ago
+tasks
+  alice-salsa   ends in 30s
+downloads
+  bo-jump       1 byte of 13 MB   0%`
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
 func TestBar(t *testing.T) {
 	for _, tt := range []struct {
 		states map[string]int
@@ -276,7 +294,7 @@ func TestProblems(t *testing.T) {
 	for _, e := range []pipeline.Event{
 		failed("a", "one", pipeline.Progress{}),
 		{Kind: "trouble", By: "query", Job: "b", Message: "query https://host/1: no route"},
-		{Kind: "unanswered", Job: "c", Message: "EOF"},
+		{Kind: "unanswered", Job: "c", Message: "create https://host/api: EOF"},
 		{Kind: "trouble", By: "query", Job: "c", Message: "query https://host/2: no route"},
 		{Kind: "trouble", By: "fetch", Job: "a", Message: "disk full"},
 		failed("b", "two\x1b[31m", pipeline.Progress{}),
@@ -289,7 +307,7 @@ func TestProblems(t *testing.T) {
 	}
 	want := []string{
 		"b1failed, not charged: InvalidVideo.NoHuman: two[31m", "a1disk full",
-		"c1create in doubt, the provider's lists will tell: EOF", "a1failed, not charged: InvalidVideo.NoHuman: one",
+		"c1create in doubt, the provider's lists will tell: create EOF", "a1failed, not charged: InvalidVideo.NoHuman: one",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -299,6 +317,24 @@ func TestProblems(t *testing.T) {
 	}
 	if len(p) != 1 || p[0].job != "b" {
 		t.Errorf("left: %v", p)
+	}
+}
+
+// A batch that was stopped promises no end of what it will not do.
+func TestLiveHalted(t *testing.T) {
+	s := newScreen(80, 24)
+	onScreen(t, s, 1, func(l *live) {
+		l.show(pipeline.Event{Kind: "running", Progress: busy()})
+		l.halt()
+		tick(time.Second)
+		if seen, _ := s.text(); !strings.Contains(seen, "cap 300.00 USD   creating nothing more: interrupted\n") || strings.Contains(seen, "eta") {
+			t.Error(seen)
+		}
+	})
+	p := busy()
+	p.Stop = "interrupted"
+	if line := (scene{Progress: p}).line(200); strings.Contains(line, "eta") {
+		t.Error(line)
 	}
 }
 

@@ -81,7 +81,7 @@ func TestTerminalBehind(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	press("\x03")
-	take("run again to continue")
+	take("wanbatch: interrupted")
 	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 130 {
 		t.Errorf("ends with %v", err)
 	}
