@@ -1,10 +1,10 @@
 package pipeline
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
-	"unsafe"
 
 	"github.com/wanbatch/wanbatch/internal/batch"
 )
@@ -21,7 +21,7 @@ func TestClockGoesOnFromTheNewestEvent(t *testing.T) {
 					t.Fatal(err)
 				}
 				start := time.Now().Add(max(ahead, 0))
-				c := newClock(core, speed)
+				c := newClock(core, speed, seams{}.wall)
 				if got := c.now(); !got.Equal(start) {
 					t.Errorf("newest event %v ahead: starts at %v, want %v", ahead, got, start)
 				}
@@ -38,20 +38,83 @@ func TestClockGoesOnFromTheNewestEvent(t *testing.T) {
 	}
 }
 
-// A wall clock that is put forward or back while a run goes on moves no deadline. A
-// [time.Time] of which the two readings disagree is what such a run sees; short of
-// setting the machine's clock, only writing into it can make one.
+// A wall clock that is put forward or back while a run goes on moves no deadline.
 func TestWallClockMayJump(t *testing.T) {
 	for _, jump := range []time.Duration{time.Hour, -time.Hour, 24 * 365 * time.Hour} {
-		c := newClock(batch.New(batch.Settings{}, nil), 1)
-		before := c.start
-		wall := (*uint64)(unsafe.Pointer(&c.start)) // the seconds stand above 30 bits of nanoseconds
-		*wall -= uint64(int64(jump/time.Second) << 30)
-		if got := before.Round(0).Sub(c.start.Round(0)); got != jump || c.start.Sub(before) != 0 {
-			t.Fatalf("the wall clock jumped by %v, want %v: time.Time has another layout now", got, jump)
-		}
+		wrong := time.Duration(0)
+		c := newClock(batch.New(batch.Settings{}, nil), 1, seams{wrong: func() time.Duration { return wrong }}.wall)
+		wrong = jump
 		if passed := c.now().Sub(c.base); passed < 0 || passed > time.Minute {
 			t.Errorf("the wall clock jumped by %v, and the core's time by %v", jump, passed)
 		}
+		if lag := c.lag() - max(0, jump); lag < -time.Minute || lag > time.Minute {
+			t.Errorf("the wall clock jumped by %v, which is taken for a sleep of %v", jump, c.lag())
+		}
 	}
+}
+
+// A wall clock that is put back by an hour at any point of a run changes nothing of
+// what comes of it. One that was an hour ahead until the process died, and is right
+// when the next one starts, cannot tell how old things are: then a doubt may be
+// quarantined, and no more than that.
+func TestClockGoesBackAnHour(t *testing.T) {
+	subjects := []string{"three jobs", "reply lost: adopted", "request lost: absent", "failed then retried", "shared lane", "kept in a bucket alone"}
+	for i, s := range scenarios() {
+		if !slices.Contains(subjects, s.name) {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			x := &explorer{scenario: s}
+			x.plan, x.early = s.plans(t)
+			whole := x.play(t, nil, 0, nil)
+			right := x.setBack(t, 1, false).at
+			step := 5
+			if testing.Short() || raceEnabled {
+				step = 25
+			}
+			shared := s
+			shared.lane = "false" // what is in doubt may be quarantined
+			for tick := 1 + i%step; tick <= whole.ticks; tick += step {
+				if l := x.setBack(t, tick, false); l.outcome != whole.outcome || l.at.Sub(right) > 20*time.Minute {
+					t.Errorf("set back before number %d of a run, which then takes %v longer: want\n%sgot\n%s", tick, l.at.Sub(right), whole.outcome, l.outcome)
+				}
+				if l := x.setBack(t, tick, true); !shared.agrees(l, whole.outcome) {
+					t.Errorf("set back while the machine was down, dead before number %d, doubts %v: want\n%sgot\n%s", tick, l.doubts, whole.outcome, l.outcome)
+				}
+			}
+		})
+	}
+}
+
+// setBack tells the story with a clock that is an hour ahead up to a tick: of a life
+// that ends there, or goes on.
+func (x *explorer) setBack(t *testing.T, tick int, dies bool) (l life) {
+	synctest.Test(t, func(t *testing.T) {
+		w := x.newWorld(t, x.plan)
+		defer w.provider.Close()
+		w.early, w.ahead = x.early, time.Hour
+		var files []map[string][]byte
+		if dies {
+			w.dieAt = tick
+			_ = x.tell(w, x.plan) // whatever the dead say
+			if w.epitaph == "" {
+				t.Fatalf("alive after %d ticks", w.ticks)
+			}
+			w.disk, w.ahead = w.disk.Kill(), 0
+			core, report := w.read()
+			l.doubts = core.View().InDoubt
+			w.wantTrueBill("after the death", report)
+			files = append(files, w.artifacts())
+			time.Sleep(time.Minute)
+		} else {
+			w.rightAt = tick
+		}
+		x.finish(w, x.plan, &l, files)
+		l.at = time.Now()
+		if w.ahead != 0 {
+			t.Errorf("the clock was not set back in %d ticks", l.ticks)
+		}
+	})
+	return l
 }

@@ -49,6 +49,8 @@ type world struct {
 	epitaph string     // what it was about to do; "" while it lives
 	die     context.CancelFunc
 	intents int                     // creates that were checked
+	ahead   time.Duration           // how far the wall clock is
+	rightAt int                     // it is right from this tick of a life on; 0: as ahead says
 	fault   func(disktest.Op) error // in place of death; may be nil
 	sealed  bool                    // a sync of the journal failed: nothing may be created in this life
 }
@@ -63,7 +65,11 @@ func (w *world) tick(what string) error {
 	if w.epitaph != "" {
 		return errDead
 	}
-	if w.ticks++; w.ticks != w.dieAt {
+	w.ticks++
+	if w.ticks == w.rightAt {
+		w.ahead = 0
+	}
+	if w.ticks != w.dieAt {
 		return nil
 	}
 	w.epitaph = what
@@ -272,7 +278,7 @@ func (w *world) inFolder(p *Plan, do func(context.Context, *folder, Config) erro
 
 func (w *world) config() Config {
 	cfg := Config{Output: w.threads, Key: "sk-world", Endpoint: worldEndpoint, Transport: w, seams: seams{
-		disk: func(*os.Root) disk.Disk { return w.disk }, results: w, buckets: toBucket{w}, object: w.objectName, inline: w.threads == "",
+		disk: func(*os.Root) disk.Disk { return w.disk }, results: w, buckets: toBucket{w}, object: w.objectName, wrong: w.wrong, inline: w.threads == "",
 	}, StoreKeys: bucketKeys}
 	if w.toBucket != nil {
 		cfg.seams.buckets = w.toBucket
@@ -281,6 +287,13 @@ func (w *world) config() Config {
 		w.edit(&cfg)
 	}
 	return cfg
+}
+
+// wrong is how far the wall clock is ahead.
+func (w *world) wrong() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ahead
 }
 
 // objectName is new each time and the same in each play.

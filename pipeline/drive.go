@@ -19,16 +19,18 @@ import (
 // moves no deadline.
 type clock struct {
 	base  time.Time // core time at start
-	start time.Time // with its monotonic reading
+	start time.Time // for its monotonic reading
 	speed float64
 
-	behind bool // the wall clock was well behind the newest event
+	wall   func() time.Time // the wall clock
+	opened time.Time        // its reading at start
+	behind bool             // it was well behind the newest event
 }
 
-func newClock(core *batch.Batch, speed float64) clock {
-	start := time.Now()
-	return clock{base: coreTime(core, start), start: start, speed: speed,
-		behind: speed == 1 && core.Last().Sub(start) > time.Minute}
+func newClock(core *batch.Batch, speed float64, wall func() time.Time) clock {
+	opened := wall()
+	return clock{base: coreTime(core, opened), start: time.Now(), speed: speed,
+		wall: wall, opened: opened, behind: speed == 1 && core.Last().Sub(opened) > time.Minute}
 }
 
 func (c clock) now() time.Time {
@@ -52,8 +54,8 @@ func (c clock) lag() time.Duration {
 	if c.behind {
 		return unknownLag
 	}
-	wall := time.Now().Round(0).Sub(c.start.Round(0))
-	return max(0, time.Duration(float64(wall-time.Since(c.start))*c.speed))
+	passed := c.wall().Sub(c.opened)
+	return max(0, time.Duration(float64(passed-time.Since(c.start))*c.speed))
 }
 
 // unknownLag is longer than any task lives.
@@ -83,7 +85,7 @@ type driver struct {
 
 // drive runs the batch until nothing is left to do or something stops it.
 func drive(ctx context.Context, f *folder, w *workers, cfg Config, open batch.Event) error {
-	d := &driver{folder: f, clock: newClock(f.core, cfg.Speed), workers: w, cfg: cfg, stop: cfg.Stop}
+	d := &driver{folder: f, clock: newClock(f.core, cfg.Speed, cfg.seams.wall), workers: w, cfg: cfg, stop: cfg.Stop}
 	d.tell = newTeller(f.core, cfg, open.Run.Cap, d.clock.now)
 	w.fetching, d.tell.input = d.tell.fetching, w.inputName
 	w.trouble = func(op, job, message string) {

@@ -85,7 +85,7 @@ func inFolder(ctx context.Context, path string, core *batch.Batch, create bool, 
 func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target endpoint) error {
 	var retries []batch.Event
 	if cfg.RetryFailed {
-		retries = f.core.RetryFailed(coreTime(f.core, time.Now()))
+		retries = f.core.RetryFailed(coreTime(f.core, cfg.seams.wall()))
 	}
 	if v := f.core.View(); v.Left-v.Unselected+len(retries) == 0 {
 		return nil // everything is at rest: no key is needed, nothing is asked
@@ -128,7 +128,7 @@ func begin(ctx, locking context.Context, f *folder, w *workers, cfg Config, open
 // enter brings the journal up to date with the plan: what is new is planned,
 // what left the manifest is removed, what changed is refused or accepted.
 func enter(f *folder, p *Plan, cfg Config) error {
-	now := coreTime(f.core, time.Now())
+	now := coreTime(f.core, cfg.seams.wall())
 	begin, err := beginning(p, cfg)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/wanbatch/wanbatch/internal/dashscope"
 	"github.com/wanbatch/wanbatch/internal/disk"
@@ -15,6 +16,7 @@ type seams struct {
 	results http.RoundTripper        // in place of guarded connections, for downloads
 	buckets http.RoundTripper        // in place of connections, for buckets of one's own
 	object  func(string) string      // in place of a made-up name, for uploads to the provider's own store
+	wrong   func() time.Duration     // how far the wall clock is ahead
 	inline  bool                     // effects run on the loop's own goroutine, one after the other
 }
 
@@ -32,4 +34,13 @@ func (s seams) objectName(file string) string {
 		return s.object(file)
 	}
 	return dashscope.ObjectName(file)
+}
+
+// wall is the wall clock, without a monotonic reading.
+func (s seams) wall() time.Time {
+	now := time.Now().Round(0)
+	if s.wrong != nil {
+		now = now.Add(s.wrong())
+	}
+	return now
 }
