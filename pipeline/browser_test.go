@@ -83,10 +83,18 @@ func (p *tab) open(t *testing.T, file string, width, height int64, scheme string
 	p.mu.Lock()
 	p.requests, p.errors = nil, nil
 	p.mu.Unlock()
-	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	p.like(scheme)
 	where := url.URL{Scheme: "file", Path: filepath.ToSlash(file)}
 	p.do(chromedp.EmulateViewport(width, height), chromedp.Navigate(where.String()))
 	p.until("document.documentElement.dataset.ready")
+}
+
+// like makes the page dark or light, and its scrolling instant: a click on what
+// still moves misses it.
+func (p *tab) like(scheme string) {
+	p.t.Helper()
+	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
 }
 
 // call runs a command of the protocol.

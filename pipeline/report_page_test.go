@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/shopspring/decimal"
@@ -126,7 +125,7 @@ func testPageIsHeard(t *testing.T, p *tab) {
 // Every color of text can be read on every ground it stands on: 4.5 to 1 or more.
 func testPageContrast(t *testing.T, p *tab) {
 	for _, scheme := range []string{"dark", "light"} {
-		call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+		p.like(scheme)
 		faint := p.text(`(() => {
 			const style = getComputedStyle(document.documentElement), probe = document.createElement("i");
 			document.body.append(probe);
@@ -182,7 +181,6 @@ func testPageFilters(t *testing.T, p *tab, r pipeline.Report) {
 	p.do(chromedp.SendKeys(chromedp.CSS("#q"), "ROBOT mp4"))
 	p.until("document.querySelectorAll('.job').length == 2")
 	p.want(listed, "alice-robot chen-robot")
-	p.see("#jobs")
 	p.click("#clear")
 	p.want(listed, all)
 	choose("sort", "billed")
