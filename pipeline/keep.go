@@ -139,16 +139,22 @@ func (k *keeper) keep(ctx context.Context, on disk.Disk, name string, n note, o 
 }
 
 // readNote returns the note of a video, if it is about this task and the video is
-// there. Whether that is still what was verified shows when it is put.
+// there. Whether that is still what was verified shows when it is put. A note that is
+// relied on is durable: who wrote it may have been killed before it was, and without
+// it a power cut, long after the result has died, would leave a video of which nobody
+// knows what it is.
 func readNote(on disk.Disk, name, task string) (n note, found bool) {
-	f, err := on.OpenFile(name+noteSuffix, os.O_RDONLY, 0)
+	at := name + noteSuffix
+	f, err := on.OpenFile(at, os.O_RDWR, 0)
 	if err != nil {
 		return note{}, false
 	}
 	text, err := io.ReadAll(io.LimitReader(f, 4<<10))
-	if err = errors.Join(err, f.Close()); err != nil || json.Unmarshal(text, &n) != nil || n.Task != task {
+	if err != nil || json.Unmarshal(text, &n) != nil || n.Task != task {
+		_ = f.Close()
 		return note{}, false
 	}
+	_ = errors.Join(f.Sync(), f.Close(), on.SyncDir(path.Dir(at))) // it is there all the same
 	video, err := on.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
 		return note{}, false
