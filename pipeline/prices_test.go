@@ -32,13 +32,13 @@ func readPrices(t *testing.T, text string) (*pipeline.Prices, error) {
 }
 
 // priced is [rig.plan] on an exclusive lane at the prices of a file.
-func (r *rig) priced(n int, text string) *pipeline.Plan {
+func (r *rig) priced(n int, text string, edit ...func(*pipeline.Manifest)) *pipeline.Plan {
 	r.t.Helper()
 	prices, err := readPrices(r.t, text)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	m := r.plan(n, "true").Manifest
+	m := r.plan(n, "true", edit...).Manifest
 	p, err := pipeline.NewPlan(r.t.Context(), &m, pipeline.PlanOptions{Prices: prices})
 	if err != nil {
 		r.t.Fatal(err)
@@ -166,6 +166,29 @@ func TestPricesOfARetry(t *testing.T) {
 	}
 	if findings, err := pipeline.Audit(r.folder()); err != nil || !findings.Proven() {
 		t.Errorf("audit: %+v, %v", findings, err)
+	}
+}
+
+// A task under way keeps its file, whatever prices do: no other job gets it.
+func TestPricesMoveNoFile(t *testing.T) {
+	r := newRig(t, 600, emulator.Options{})
+	stop := make(chan struct{})
+	_, err := r.try(t.Context(), r.priced(1, priceFile("0.10", "0.20"), func(m *pipeline.Manifest) { m.Output.File = "{id}-x.mp4" }),
+		func(c *pipeline.Config) {
+			c.Stop = stop
+			c.OnEvent = func(e pipeline.Event) {
+				if e.Kind == "accepted" {
+					close(stop)
+				}
+			}
+		})
+	if !errors.Is(err, pipeline.ErrInterrupted) {
+		t.Fatalf("error %v", err)
+	}
+	twin := func(m *pipeline.Manifest) { m.Pairs[1].ID = "job-000-x" }
+	_, err = r.try(t.Context(), r.priced(2, priceFile("0.30", "0.40"), twin))
+	if !errors.Is(err, pipeline.ErrUsage) || !strings.Contains(err.Error(), "belongs to job job-000 ") {
+		t.Errorf("error %v", err)
 	}
 }
 

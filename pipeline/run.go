@@ -220,18 +220,21 @@ func differences(core *batch.Batch, p *Plan, cfg Config, now time.Time) ([]batch
 // sharedFile refuses a plan that would write over the file of another job of the
 // batch: the plan alone cannot know what an earlier manifest had made there.
 func sharedFile(core *batch.Batch, events []batch.Event) error {
-	planned := make(map[string]bool, len(events))
+	planned := make(map[string]string, len(events))
 	for _, e := range events {
-		planned[e.Job] = true
+		planned[e.Job] = e.Plan.File
 	}
 	owner := make(map[string]string)
 	for job := range core.Jobs() {
-		if !planned[job.ID] && (job.State != batch.StatePending || len(job.Attempts) > 0) {
+		if file, again := planned[job.ID]; again && file != job.Plan.File {
+			continue // it moves
+		}
+		if job.State != batch.StatePending || len(job.Attempts) > 0 {
 			owner[strings.ToLower(job.Plan.File)] = job.ID
 		}
 	}
 	for _, e := range events {
-		if other, taken := owner[strings.ToLower(e.Plan.File)]; taken {
+		if other, taken := owner[strings.ToLower(e.Plan.File)]; taken && other != e.Job {
 			return fmt.Errorf("%w: job %s would be written to %s, which belongs to job %s of this batch; change output.file, or give the manifest another name",
 				ErrUsage, e.Job, e.Plan.File, other)
 		}

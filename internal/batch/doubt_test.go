@@ -240,3 +240,57 @@ func TestAFirstDoubtThatOnlyLooksYoung(t *testing.T) {
 		})
 	}
 }
+
+// The landmark in a list that misses a page says nothing of lists hours later.
+func TestABrokenListReachesNothing(t *testing.T) {
+	r := newRig(t, 3, exclusive(ExclusiveAll))
+	r.now = r.now.Add(24 * time.Hour)
+	r.open()
+	r.baseline()
+	r.submit()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.crash(0)                                                                              // 24 h less a little later in truth; our clock was put back
+	r.answer(r.await(OpList), Observation{Result: Listed, Complete: false, Rows: r.mine()}) // the page of the orphan is missing
+	r.list()                                                                                // its window has passed
+	r.list()
+	r.wantState("j1", StateQuarantined)
+}
+
+// A doubt that is too old for any list must not wait for lists for ever.
+func TestOldDoubtDoesNotWaitForLists(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveAll))
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	for end := r.now.Add(14 * 24 * time.Hour); r.now.Before(end) && r.state("j0") == StateInDoubt; {
+		if wake := r.pump(); !wake.IsZero() {
+			r.now = wake
+		}
+		for len(r.flying) > 0 {
+			e := r.flying[0]
+			r.flying = r.flying[1:]
+			r.answer(e, Observation{Result: Listed, Complete: false})
+		}
+	}
+	r.wantState("j0", StateQuarantined)
+}
+
+// What was slept before an intent does not age its doubt by the provider's clock
+// either: a machine that wakes up lists again before it creates.
+func TestSleepBeforeAnIntentByTheirClock(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	list := func(slept time.Duration) {
+		t.Helper()
+		r.answer(r.await(OpList), Observation{Result: Listed, Complete: true, Pages: 1, Rows: r.mine(), Clock: r.now.Add(slept)})
+	}
+	list(0)
+	list(0)
+	r.submit()
+	r.b.Slept(30 * time.Hour)
+	list(30 * time.Hour)
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	list(30 * time.Hour)
+	list(30 * time.Hour)
+	if r.count(Absent) != 1 {
+		t.Errorf("the doubt was not settled: %s, %q", r.state("j1"), r.last(Quarantined).By)
+	}
+}

@@ -116,3 +116,90 @@ func TestGlanceIsNoEvidence(t *testing.T) {
 		t.Errorf("%d lists of running tasks, %d doubts settled; want some, and one", glances, r.count(Absent))
 	}
 }
+
+// A provider that refuses the filter of a glance must not end the run: the tasks can
+// still be followed one by one.
+func TestRefusedGlanceEndsNoRun(t *testing.T) {
+	r := crowded(t, 12, 12)
+	e := r.await(OpList)
+	if e.Status == "" {
+		t.Fatal("no glance")
+	}
+	r.answer(e, Observation{Result: Failed, Class: ClassConfig, Code: "InvalidParameter", Message: "status"})
+	if v := r.b.View(); v.Stop != StopNone || r.b.dead {
+		t.Errorf("stop %q %q, dead %v, %d live tasks are not followed", v.Stop, v.StopCode, r.b.dead, v.Live)
+	}
+}
+
+// A look that failed, or said UNKNOWN, is not repeated sooner because a glance misses
+// the task again.
+func TestGlanceKeepsBackoff(t *testing.T) {
+	for _, answer := range []Observation{
+		{Result: Failed, Class: ClassRetry, RetryAfter: 2 * time.Minute},
+		{Result: Looked, Status: StatusUnknown},
+	} {
+		r := crowded(t, 12, 12)
+		r.serve(time.Minute, func(int) []Row { return r.mine() })
+		missing := r.mine()[0].Task
+		n := 0
+		start := r.now
+		for end := r.now.Add(time.Minute); r.now.Before(end); {
+			wake := r.pump()
+			for len(r.flying) > 0 {
+				e := r.flying[0]
+				r.flying = r.flying[1:]
+				switch {
+				case e.Op == OpQuery && e.Task == missing:
+					n++
+					r.answer(e, answer)
+				case e.Op == OpQuery:
+					r.answer(e, Observation{Result: Looked, Status: StatusRunning})
+				default:
+					r.answer(e, Observation{Result: Listed, Rows: r.mine()[1:], Complete: true, Pages: 1})
+				}
+				wake = r.pump()
+			}
+			r.now = wake
+		}
+		if most := int(r.now.Sub(start)/r.lane.PollMax) + 2; n > most {
+			t.Errorf("%s %s: %d queries of one task in a minute, want at most %d", answer.Result, answer.Status, n, most)
+		}
+	}
+}
+
+// Lists that take longer than poll_min must not keep the looks at single tasks from
+// being made: a task that ended before a list showed it running is found by them alone.
+func TestSlowGlancesStarveNoLook(t *testing.T) {
+	r := crowded(t, 12, 12)
+	quick := r.mine()[0].Task // it waited, then ran between two glances
+	begin := r.now
+	glances := 0
+	for r.now.Before(begin.Add(time.Hour)) && r.state("j0") != StateFetching {
+		wake := r.pump()
+		for i := 0; i < len(r.flying); {
+			e := r.flying[i]
+			if e.Op != OpQuery {
+				i++
+				continue
+			}
+			r.flying = append(r.flying[:i:i], r.flying[i+1:]...)
+			if e.Task == quick {
+				r.answer(e, Observation{Result: Looked, Status: StatusSucceeded})
+			} else {
+				r.answer(e, Observation{Result: Looked, Status: StatusRunning})
+			}
+		}
+		if len(r.flying) > 0 { // a glance, which takes a little more than poll_min
+			glances++
+			e := r.flying[0]
+			r.flying = nil
+			r.now = r.now.Add(r.lane.PollMin + 100*time.Millisecond)
+			r.answer(e, Observation{Result: Listed, Rows: r.mine()[1:], Complete: true, Pages: 1})
+			continue
+		}
+		r.now = wake
+	}
+	if r.state("j0") != StateFetching {
+		t.Errorf("after %v and %d glances nobody has asked for %s", r.now.Sub(begin), glances, quick)
+	}
+}

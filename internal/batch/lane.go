@@ -38,8 +38,9 @@ type laneRun struct {
 	ceiling    int       // slots learned from refusals; 0: none
 	ceilingAt  time.Time
 
-	clockAhead time.Duration // of the provider, to core time, by its last list
-	clockKnown bool
+	clockAhead  time.Duration // of the provider, to core time, by its last list
+	clockKnown  bool
+	listedSlept time.Duration // Batch.slept at the last complete list
 
 	listing   bool
 	ask       ask
@@ -98,6 +99,8 @@ func (e *evidence) add(rows []Row) {
 type glance struct {
 	at     time.Time // when the newest was asked
 	pages  int       // calls that it took
+	fails  int       // in a row
+	after  time.Time // not before
 	alarms int       // tasks that it missed though they ran on, less those that had ended
 }
 

@@ -147,7 +147,7 @@ func (l *lane) schedule(j *job, now time.Time) time.Time {
 
 // look asks for one due task, or for the list where that is cheaper.
 func (b *Batch) look(l *lane, now time.Time) (Step, bool) {
-	byList := l.looksByList()
+	byList := l.looksByList(now)
 	if byList && !l.listing {
 		at := later(l.glance.at.Add(l.PollMin*time.Duration(max(l.glance.pages, 1))), l.lookAfter)
 		if !at.After(now) {
@@ -192,7 +192,7 @@ func (b *Batch) look(l *lane, now time.Time) (Step, bool) {
 	if due > 2*max(l.pages, 1) && !l.listing && !l.listAfter.After(now) {
 		return b.list(l, now)
 	}
-	if l.listing && !first.watch.single || b.looks >= MaxLooks {
+	if l.listing && !byList && !first.watch.single || b.looks >= MaxLooks {
 		return Step{}, false // an answer is under way
 	}
 	first.watch.busy = true
@@ -203,18 +203,21 @@ func (b *Batch) look(l *lane, now time.Time) (Step, bool) {
 // looksByList reports whether so many tasks can be running that lists of those that
 // run, as often as poll_min allows, tell sooner and cost less than looks at single
 // tasks. Where lists fail, or miss tasks that run, single looks go on.
-func (l *lane) looksByList() bool {
-	return min(len(l.live), l.Running) > listFrom && l.listFails == 0 && l.glance.alarms < alarmsMost
+func (l *lane) looksByList(now time.Time) bool {
+	return min(len(l.live), l.Running) > listFrom && l.listFails == 0 &&
+		l.glance.alarms < alarmsMost && !l.glance.after.After(now)
 }
 
 // judgeGlance takes in a list of the tasks that run. It tells which are to be asked
 // for alone, and nothing else: what a provider leaves out of it is no evidence.
 func (b *Batch) judgeGlance(l *lane, o Observation, now time.Time) {
-	if o.Result != Listed || !o.Complete {
-		b.listFailed(l, o, now)
+	g := &l.glance
+	if o.Result != Listed || !o.Complete { // whatever refuses it, single looks tell more
+		g.fails++
+		g.after = now.Add(backoff(g.fails, o.RetryAfter))
 		return
 	}
-	l.blanks, l.listFails, l.glance.pages = 0, 0, o.Pages
+	l.blanks, g.fails, g.pages = 0, 0, o.Pages
 	listed := make(map[string]bool, len(o.Rows))
 	for _, r := range o.Rows {
 		listed[r.Task] = true
@@ -224,7 +227,10 @@ func (b *Batch) judgeGlance(l *lane, o Observation, now time.Time) {
 	}
 	for _, j := range l.live {
 		if w := &j.watch; w.glimpsed && !w.busy && !listed[j.task()] {
-			w.single, w.next = true, now
+			w.single = true
+			if w.fails == 0 && w.unknowns == 0 {
+				w.next = now
+			}
 		}
 	}
 }

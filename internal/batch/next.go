@@ -152,7 +152,7 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 	if j == nil {
 		return Step{}, false
 	}
-	if !l.baselined || now.Sub(l.listedAt) > listEvery {
+	if !l.baselined || now.Sub(l.listedAt)+b.slept-l.listedSlept > listEvery {
 		return b.list(l, now)
 	}
 	if !l.outlives(j) || !b.inTime(l.drain(j, l.strangers, now), now) {

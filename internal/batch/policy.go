@@ -72,6 +72,7 @@ const (
 	unknownTries = 3                    // UNKNOWN answers in a row, past the life of an id, before the job is lost
 	fetchTime    = time.Minute          // what a download may take after the last task, before a deadline
 	misfitTries  = 4                    // refusals as of a wrong set-up in a row, after it was right, before it is believed
+	oldTries     = 5                    // lists in a row that tell nothing of a doubt that is too old for them anyway
 	blankTries   = 5                    // looks refused without a code (by a proxy, say) in a row before they are believed
 )
 

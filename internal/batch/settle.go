@@ -25,6 +25,10 @@ func (b *Batch) settle(l *lane, now time.Time) (Step, bool) {
 	if l.open == nil || l.open.state != StateInDoubt {
 		return Step{}, false
 	}
+	if l.listFails >= oldTries && b.tooOld(l, now) { // what is not to be had would prove little
+		candidates, keyless := b.candidates(l)
+		return Step{Record: l.quarantine(append(candidates, keyless...), byAge)}, true
+	}
 	if from := l.doubtAt.Add(l.Settle); from.After(now) {
 		b.wakeAt(from)
 		return Step{}, false
@@ -73,8 +77,6 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 	switch { // what it shows counts, even if it misses something else
 	case decides:
 		l.evidence.add(unknown)
-		l.evidence.reaches = l.evidence.reaches ||
-			slices.ContainsFunc(o.Rows, func(r Row) bool { return r.Task == l.before.task })
 	case clean && !l.baselined:
 		l.baseline.add(unknown)
 	}
@@ -84,11 +86,11 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 	}
 	l.blanks = 0
 	l.listFails, l.listedAt, l.pages = 0, now, o.Pages
-	if !o.Clock.IsZero() {
-		l.clockAhead, l.clockKnown = o.Clock.Sub(now), true
-	}
+	l.listedSlept, l.clockAhead, l.clockKnown = b.slept, o.Clock.Sub(now), !o.Clock.IsZero()
 	switch {
 	case decides:
+		l.evidence.reaches = l.evidence.reaches ||
+			slices.ContainsFunc(o.Rows, func(r Row) bool { return r.Task == l.before.task })
 		if l.evidence.lists++; l.evidence.lists < 2 {
 			return nil
 		}
@@ -173,18 +175,7 @@ func (b *Batch) blind(l *lane, listed map[string]bool, now time.Time) bool {
 // longer give (24 hours is their window) is never replaced by a guess; what they
 // show may still be the task, where only the clock says that it is too old.
 func (b *Batch) verdict(l *lane, now time.Time) *Event {
-	var candidates, keyless []Row
-	for _, r := range l.evidence.rows {
-		_, ours := b.byTask[r.Task]
-		switch {
-		case ours || l.known[r.Task]:
-		case l.promiseOfDoubt() == ExclusiveKey && (l.keyID == "" || r.KeyID == ""):
-			keyless = append(keyless, r)
-		case l.promiseOfDoubt() == ExclusiveKey && r.KeyID != l.keyID:
-		default:
-			candidates = append(candidates, r)
-		}
-	}
+	candidates, keyless := b.candidates(l)
 	j := l.open
 	switch {
 	case b.tooOld(l, now):
@@ -201,6 +192,23 @@ func (b *Batch) verdict(l *lane, now time.Time) *Event {
 		return l.quarantine(candidates, bySeveral)
 	}
 	return &Event{Kind: Adopted, Job: j.id, Attempt: j.attempt().N, Task: candidates[0].Task, By: byOnlyOne}
+}
+
+// candidates are the listed tasks that the open doubt may have made, and those of
+// which an unknown key keeps us from telling.
+func (b *Batch) candidates(l *lane) (candidates, keyless []Row) {
+	for _, r := range l.evidence.rows {
+		_, ours := b.byTask[r.Task]
+		switch {
+		case ours || l.known[r.Task]:
+		case l.promiseOfDoubt() == ExclusiveKey && (l.keyID == "" || r.KeyID == ""):
+			keyless = append(keyless, r)
+		case l.promiseOfDoubt() == ExclusiveKey && r.KeyID != l.keyID:
+		default:
+			candidates = append(candidates, r)
+		}
+	}
+	return candidates, keyless
 }
 
 // outOfReach reports whether the lists about a doubt of an earlier run may end
