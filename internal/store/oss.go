@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/aliyun/alibabacloud-oss-go-sdk-v2/oss"
@@ -36,7 +35,7 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 func (b *ossBucket) put(ctx context.Context, key string, u upload) error {
 	r := &oss.PutObjectRequest{
 		Bucket: &b.name, Key: &key, Body: u.body, ContentLength: &u.size, ContentMD5: &u.md5, ContentType: &u.contentType,
-		Metadata: map[string]string{metaSHA256: u.sha256},
+		Metadata: u.metadata(),
 	}
 	if u.fresh {
 		r.ForbidOverwrite = oss.Ptr("true")
@@ -64,11 +63,7 @@ func (b *ossBucket) stat(ctx context.Context, key string) (Object, error) {
 		return Object{}, err
 	}
 	o := Object{Bytes: r.ContentLength}
-	for name, value := range r.Metadata { // the case of names is the transport's
-		if strings.EqualFold(name, metaSHA256) {
-			o.SHA256 = value
-		}
-	}
+	o.read(r.Metadata)
 	return o, nil
 }
 

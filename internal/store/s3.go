@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -43,7 +42,7 @@ func newS3(l Location, c Credentials, carrier http.RoundTripper) (*s3Bucket, err
 // neither the chunks of a signed stream nor checksums that trail it.
 func (b *s3Bucket) put(ctx context.Context, key string, u upload) error {
 	o := minio.PutObjectOptions{
-		ContentType: u.contentType, UserMetadata: map[string]string{metaSHA256: u.sha256},
+		ContentType: u.contentType, UserMetadata: u.metadata(),
 		SendContentMd5: true, DisableContentSha256: true, DisableMultipart: true,
 	}
 	if u.fresh {
@@ -68,11 +67,7 @@ func (b *s3Bucket) stat(ctx context.Context, key string) (Object, error) {
 		return Object{}, err
 	}
 	o := Object{Bytes: info.Size}
-	for name, value := range info.UserMetadata {
-		if strings.EqualFold(name, metaSHA256) {
-			o.SHA256 = value
-		}
-	}
+	o.read(info.UserMetadata)
 	return o, nil
 }
 

@@ -27,9 +27,12 @@ const (
 	tries        = 1        // of one request, by the SDKs
 )
 
-// metaSHA256 is the metadata that tells the content of an object. The SDKs put
-// x-oss-meta- or x-amz-meta- before it.
-const metaSHA256 = "Sha256"
+// What the metadata of an object tell: its content, and whose it is. The SDKs put
+// x-oss-meta- or x-amz-meta- before the names.
+const (
+	metaSHA256 = "Sha256"
+	metaOwner  = "Wanbatch"
+)
 
 // Config sets up a [Store]. Location and Credentials are required.
 type Config struct {
@@ -67,7 +70,23 @@ type bucket interface {
 type Object struct {
 	Bytes  int64
 	SHA256 string // lower-case hexadecimal, as we wrote it beside the object; "" if we did not
+	Owner  string // likewise
 }
+
+// read takes what the metadata of an object tell; the case of names is the transport's.
+func (o *Object) read(metadata map[string]string) {
+	for name, value := range metadata {
+		switch {
+		case strings.EqualFold(name, metaSHA256):
+			o.SHA256 = value
+		case strings.EqualFold(name, metaOwner):
+			o.Owner = value
+		}
+	}
+}
+
+// holds reports whether the object has the content of a file.
+func (o Object) holds(f File) bool { return o.Bytes == f.Bytes && o.SHA256 == f.SHA256 }
 
 // File is what is to be put. Its bytes are read twice or more.
 type File struct {
@@ -75,6 +94,7 @@ type File struct {
 	Bytes       int64
 	SHA256      string // lower-case hexadecimal; what the bytes must be
 	ContentType string
+	Owner       string // only objects of this owner are replaced; printable ASCII, "" for nobody's
 }
 
 // upload is a File on its way to an SDK.
@@ -84,7 +104,17 @@ type upload struct {
 	sha256      string
 	md5         string // base64
 	contentType string
+	owner       string
 	fresh       bool // only where there is nothing yet
+}
+
+// metadata is what is written beside the object.
+func (u upload) metadata() map[string]string {
+	m := map[string]string{metaSHA256: u.sha256}
+	if u.owner != "" {
+		m[metaOwner] = u.owner
+	}
+	return m
 }
 
 // Open prepares a store. It opens no connection.
@@ -134,9 +164,11 @@ var keyForm = regexp.MustCompile(`^[^/\x00-\x1f\\?#]+(/[^/\x00-\x1f\\?#]+)*$`)
 
 // Put stores a file under a key (slash-separated, below the prefix) and returns its
 // permanent address once the store confirms that it holds these very bytes. If it
-// holds them already, nothing is sent; other bytes under that key are replaced.
+// holds them already, nothing is sent, whoever put them; other bytes under that key are
+// replaced if their owner is that of the file.
 //
-// Errors match [ErrSource], [ErrSetup] or the context's error; any other passes.
+// Errors match [ErrExists] if it is another's, [ErrSource], [ErrSetup] or the context's
+// error; any other passes.
 func (s *Store) Put(ctx context.Context, key string, f File) (address string, err error) {
 	const op = "put"
 	whole, err := s.whole(op, key)
@@ -144,8 +176,10 @@ func (s *Store) Put(ctx context.Context, key string, f File) (address string, er
 		return "", err
 	}
 	switch held, err := s.stat(ctx, whole); {
-	case err == nil && held == Object{f.Bytes, f.SHA256}:
+	case err == nil && held.holds(f):
 		return s.loc.Address(key), nil
+	case err == nil && held.Owner != f.Owner:
+		return "", s.explain(op, key, fmt.Errorf("%w, with other content and not as ours", ErrExists))
 	case err == nil, errors.Is(err, ErrNotFound):
 	case errors.Is(err, ErrSetup): // who may not list is told the same of what is not there; the put will tell
 	default:
@@ -164,7 +198,7 @@ func (s *Store) Put(ctx context.Context, key string, f File) (address string, er
 		return "", s.explain(op, key, fmt.Errorf("was sent, but cannot be confirmed: %w", err))
 	case held.SHA256 == "":
 		return "", s.explain(op, key, fmt.Errorf("%w: was sent, but cannot be confirmed: the store keeps no metadata", ErrSetup))
-	case held != Object{f.Bytes, f.SHA256}:
+	case !held.holds(f):
 		return "", s.explain(op, key, errors.New("was sent, but the store holds something else"))
 	}
 	return s.loc.Address(key), nil
@@ -255,7 +289,7 @@ func prepare(f File) (upload, error) {
 	case n != f.Bytes, hex.EncodeToString(sum.Sum(nil)) != f.SHA256:
 		return upload{}, fmt.Errorf("%w: it has changed", ErrSource)
 	}
-	return upload{size: f.Bytes, sha256: f.SHA256, md5: base64.StdEncoding.EncodeToString(sums.Sum(nil)), contentType: f.ContentType}, nil
+	return upload{size: f.Bytes, sha256: f.SHA256, md5: base64.StdEncoding.EncodeToString(sums.Sum(nil)), contentType: f.ContentType, owner: f.Owner}, nil
 }
 
 // send puts the bytes, and ends when they do not move.

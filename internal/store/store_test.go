@@ -163,6 +163,37 @@ func TestPutAgain(t *testing.T) {
 	})
 }
 
+// TestPutKeepsWhatIsAnothers: only an owner's own object is replaced.
+func TestPutKeepsWhatIsAnothers(t *testing.T) {
+	each(t, func(t *testing.T, d *dealer) {
+		one, two := random(1000), random(1000)
+		for i, step := range []struct {
+			owner string
+			data  []byte
+			fine  bool
+			holds []byte
+		}{
+			{"", one, true, one}, {"ann", two, false, one}, {"ann", one, true, one}, {"", two, true, two},
+			{"gone", nil, true, nil}, {"ann", one, true, one}, {"ann", two, true, two}, {"bob", one, false, two}, {"", one, false, two},
+		} {
+			if step.owner == "gone" {
+				if err := d.Remove(t.Context(), "a.mp4"); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			f := file(step.data)
+			f.Owner = step.owner
+			if _, err := d.Put(t.Context(), "a.mp4", f); step.fine != (err == nil) || !step.fine && !errors.Is(err, store.ErrExists) {
+				t.Errorf("step %d: %v", i, err)
+			}
+			if got, err := d.Get(t.Context(), "a.mp4", 2000); err != nil || !bytes.Equal(got, step.holds) {
+				t.Errorf("step %d: the store holds other bytes; %v", i, err)
+			}
+		}
+	})
+}
+
 // TestPutNew: of many at once one wins, and nobody writes over it. Where the store
 // knows no such condition the text is put all the same.
 func TestPutNew(t *testing.T) {
