@@ -44,7 +44,7 @@ func Cancel(ctx context.Context, path string, cfg Config) (*Report, error) {
 		if err := sameKey(core, cfg.Key); err != nil {
 			return err
 		}
-		return work(ctx, locking, f, p, cfg, target)
+		return work(ctx, locking, f, p, cfg, target, nil)
 	})
 }
 

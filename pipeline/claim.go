@@ -13,18 +13,23 @@ import (
 
 // This file keeps two batches of one name from writing over each other's videos in a
 // bucket: begun from another output folder, on another machine, or anew after the
-// folder was deleted. Each claims its folder in the bucket by a README.txt that names
-// the batch by when it began, which is durable in its journal before. Nothing is
-// created before the claim has been read back; that a read fails never means that
-// nothing is there.
+// folder was deleted. Each claims its folder in the bucket by a file that names the
+// batch by when it began, which is durable in its journal before. Nothing is created
+// before the claim has been read back; that a read fails, or is refused, never means
+// that nothing is there.
+//
+// A claim may have been removed, and the files of others never had one. So each video
+// says in its metadata whose it is, and only a batch's own are replaced: some are looked
+// for before a folder is claimed, as long as nothing is paid, and each before its put.
 //
 // A crash before the claim leaves nothing, one after it a claim that the next run
 // knows as its own. Of two batches that claim at once the store lets one win; where
 // it cannot, as it knows no conditions, the last one does, so the claim is read again
 // before the first video of a run is put, minutes after the other's was.
 
-// claimName is the file that claims the folder which it lies in.
-const claimName = "README.txt"
+// claimName is the file that claims the folder which it lies in: a name that nobody
+// uses for something else.
+const claimName = "wanbatch.txt"
 
 // What stands in a claim, at the beginning of a line. Other lines are for people.
 const (
@@ -63,9 +68,13 @@ func claimOf(text, name string) (begun time.Time) {
 type claimedError struct {
 	folder string    // such as oss://bucket/prefix/batch
 	begun  time.Time // of the batch that claims it; zero if that is not known
+	file   string    // that lies there and is not this batch's; "": the claim
 }
 
 func (e *claimedError) Error() string {
+	if e.file != "" {
+		return fmt.Sprintf("%s/%s is there already and was not put by this batch: another batch may lie there", e.folder, e.file)
+	}
 	if e.begun.IsZero() {
 		return fmt.Sprintf("%s has a %s that is not of this batch: another batch may lie there", e.folder, claimName)
 	}
@@ -76,15 +85,17 @@ func (e *claimedError) Error() string {
 func (e *claimedError) Is(target error) bool { return target == store.ErrSetup }
 
 const claimHint = "give this batch another name or output.store another prefix, or go on with that batch in its own folder; " +
-	"only if what lies there may be written over, remove its " + claimName
+	"only if what lies there is no longer needed, remove it, with its " + claimName
 
 // claim makes the batch's folder in the bucket its own, if it is nobody's. Errors are
 // those of the store, or a [*claimedError].
 func (k *keeper) claim(ctx context.Context) error {
 	key := k.batch + "/" + claimName
 	text, err := k.store.Get(ctx, key, claimBytes)
-	// Who may not list is refused what is not there; the put will tell.
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrSetup) {
+	if errors.Is(err, store.ErrNotFound) { // refused is not free: where no condition is known, the put would replace it
+		if err := k.vacant(ctx); err != nil {
+			return err
+		}
 		err = k.store.PutNew(ctx, key, []byte(claimText(k.batch, k.begun)))
 		if err != nil && !errors.Is(err, store.ErrExists) {
 			return err
@@ -100,9 +111,49 @@ func (k *keeper) claim(ctx context.Context) error {
 // judge refuses a claim that is another batch's.
 func (k *keeper) judge(text []byte) error {
 	if begun := claimOf(string(text), k.batch); begun.IsZero() || !begun.Equal(k.begun) {
-		return &claimedError{k.store.Location().Name() + "/" + k.batch, begun}
+		return &claimedError{folder: k.folder(), begun: begun}
 	}
 	return nil
+}
+
+// folder is where the batch's videos go, for people.
+func (k *keeper) folder() string { return k.store.Location().Name() + "/" + k.batch }
+
+// owner is whose the batch's videos are, in the folder of its name.
+func (k *keeper) owner() string { return k.begun.UTC().Format(time.RFC3339Nano) }
+
+// vacant refuses a folder in which another's file lies where one of the next videos
+// goes.
+func (k *keeper) vacant(ctx context.Context) error {
+	for _, file := range k.next {
+		switch held, err := k.store.Stat(ctx, k.batch+"/"+file); {
+		case errors.Is(err, store.ErrNotFound):
+		case err != nil:
+			return err
+		case held.Owner != k.owner():
+			return &claimedError{folder: k.folder(), file: file}
+		}
+	}
+	return nil
+}
+
+// glances is for how many videos a folder is looked at before it is claimed.
+const glances = 20
+
+// expect notes which videos are paid for next. Those that are paid already may have
+// been put, by a version that did not say whose they are.
+func (k *keeper) expect(core *batch.Batch) {
+	if k == nil {
+		return
+	}
+	for job := range core.Jobs() {
+		if len(k.next) == glances {
+			return
+		}
+		if job.State == batch.StatePending && !job.Removed && !job.Skipped {
+			k.next = append(k.next, job.Plan.File)
+		}
+	}
 }
 
 // patient is how often, and after what pauses, a bucket is asked that may be back
@@ -139,13 +190,12 @@ func (k *keeper) prepare(ctx context.Context, core *batch.Batch, cfg Config, set
 	at := k.store.Address(k.batch + "/" + claimName)
 	last := core.LastRun()
 	known := last != nil && last.Settings[claimSetting] == at
-	var err error
-	switch {
-	case !known && !followed(core):
-		err = k.claimPatiently(ctx, cfg, patient)
-	case !known || !followed(core):
-		err = k.claim(ctx)
+	k.expect(core)
+	pauses := patient
+	if known || followed(core) {
+		pauses = nil
 	}
+	err := k.claimPatiently(ctx, cfg, pauses)
 	if err == nil || known && ctx.Err() == nil && !errors.Is(err, store.ErrSetup) {
 		settings[claimSetting] = at
 		return nil

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"path/filepath"
@@ -50,7 +51,7 @@ func TestNoBatchWritesOverAnother(t *testing.T) {
 		if !errors.Is(err, ErrUsage) || second.made() != 0 {
 			t.Errorf("the second batch ends with %v after %d creates", err, second.made())
 		}
-		for _, want := range []string{"output.store", "s3://bucket/prefix/test", "another batch", "begun 2000-01-01T00:00:00Z", "another name", "another prefix", "README.txt"} {
+		for _, want := range []string{"output.store", "s3://bucket/prefix/test", "another batch", "begun 2000-01-01T00:00:00Z", "another name", "another prefix", "wanbatch.txt"} {
 			if !strings.Contains(fmt.Sprint(err), want) {
 				t.Errorf("%q does not say %q", err, want)
 			}
@@ -65,6 +66,9 @@ func TestNoBatchWritesOverAnother(t *testing.T) {
 		}
 		if err := first.run(all); err != nil || first.made() != 2 {
 			t.Errorf("the first batch goes on with %v, %d creates", err, first.made())
+		}
+		if n := strings.Count(err.Error(), "another batch of this name"); n != 1 {
+			t.Errorf("said %d times: %v", n, err)
 		}
 		// Where nothing is left of the first, its name is free.
 		clear(b.objects)
@@ -157,38 +161,142 @@ func TestOneOfTwoClaims(t *testing.T) {
 	}
 }
 
-// A batch whose videos are to go into a bucket only now follows what is live, whatever
-// the bucket says, and pays for nothing more.
-func TestLiveTasksDoNotWaitForTheClaim(t *testing.T) {
-	p := bucketPlan(t, 2)
+// The objects of a batch of bucketPlan.
+const (
+	claimAt = "/bucket/prefix/test/" + claimName
+	videoAt = "/bucket/prefix/test/job-0.mp4"
+)
+
+// anotherFilm makes the video in the bucket differ from what a task makes: all films of
+// the tests are equal.
+func (b *bucket) anotherFilm() (film string) {
+	b.objects[videoAt] = append(b.objects[videoAt], "another film"...)
+	return string(b.objects[videoAt])
+}
+
+// unread refuses some requests, as S3 does for want of a right.
+type unread struct {
+	under http.RoundTripper
+	which func(*http.Request) bool // nil: none
+}
+
+func (u *unread) RoundTrip(r *http.Request) (*http.Response, error) {
+	if u.which == nil || !u.which(r) {
+		return u.under.RoundTrip(r)
+	}
+	const text = `<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>`
+	return &http.Response{StatusCode: 403, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+		Header: http.Header{"Content-Type": {"application/xml"}}, Body: io.NopCloser(strings.NewReader(text)), ContentLength: int64(len(text))}, nil
+}
+
+// What may not be read is not free: a newcomer without the right to read replaces no
+// claim, also where the store knows no conditions, and none that is not there yet.
+func TestUnreadClaimIsNotReplaced(t *testing.T) {
+	p, q := bucketPlan(t, 1), bucketPlan(t, 1)
 	synctest.Test(t, func(t *testing.T) {
 		b := newBucket()
-		w := newcomer(t, b)
-		plain := *p
-		plain.Manifest.Output.Store = ""
-		leave := make(chan struct{})
-		w.edit = func(c *Config) {
-			c.Stop = leave
+		b.loose = true
+		first, second := newcomer(t, b), newcomer(t, b)
+		door := &unread{toBucket{second}, func(r *http.Request) bool { return r.Method == http.MethodGet }}
+		second.toBucket = door
+		refused := func(when string) {
+			err := second.run(q)
+			if !errors.Is(err, ErrAccount) || second.made() != 0 || !strings.Contains(fmt.Sprint(err), "put, read and list") {
+				t.Errorf("%s, without the right to read: %v, %d creates", when, err, second.made())
+			}
+		}
+		refused("in an empty bucket")
+		if len(b.objects) != 0 {
+			t.Errorf("then there are %d objects", len(b.objects))
+		}
+		time.Sleep(time.Hour)
+		if err := first.run(p); err != nil {
+			t.Fatal(err)
+		}
+		claim, film := string(b.objects[claimAt]), b.anotherFilm()
+		refused("where another batch is")
+		door.which = nil // the operator does as the hint says
+		if err := second.run(q); !errors.Is(err, ErrUsage) || second.made() != 0 {
+			t.Errorf("the second, with the right to read: %v, %d creates", err, second.made())
+		}
+		if string(b.objects[claimAt]) != claim || string(b.objects[videoAt]) != film {
+			t.Error("something of the first batch was replaced")
+		}
+		if err := first.run(bucketPlan(t, 2)); err != nil {
+			t.Errorf("the first goes on with %v", err)
+		}
+	})
+}
+
+// Videos that no claim stands for are not written over: of a batch of before claims, or
+// of anybody.
+func TestVideosWithoutAClaimStay(t *testing.T) {
+	p, q := bucketPlan(t, 1), bucketPlan(t, 1)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket()
+		first, second := newcomer(t, b), newcomer(t, b)
+		if err := first.run(p); err != nil {
+			t.Fatal(err)
+		}
+		film := b.anotherFilm()
+		delete(b.objects, claimAt)
+		err := second.run(q)
+		for _, want := range []string{"s3://bucket/prefix/test/job-0.mp4 is there already", "another name", "another prefix"} {
+			if !strings.Contains(fmt.Sprint(err), want) {
+				t.Errorf("%q does not say %q", err, want)
+			}
+		}
+		if !errors.Is(err, ErrUsage) || second.made() != 0 || b.objects[claimAt] != nil {
+			t.Errorf("the second ends with %v after %d creates, claimed: %v", err, second.made(), b.objects[claimAt] != nil)
+		}
+		// What comes later is found out later, and what was paid waits on disk.
+		delete(b.objects, videoAt)
+		second.edit = func(c *Config) {
 			c.OnEvent = func(e Event) {
 				if e.Kind == "accepted" {
-					close(leave)
+					b.objects[videoAt], b.meta[videoAt] = []byte(film), nil
 				}
 			}
 		}
-		if err := w.run(&plain); !errors.Is(err, ErrInterrupted) || w.made() != 1 {
-			t.Fatalf("the first run: %v, %d creates", err, w.made())
+		if err = second.run(q); !errors.Is(err, ErrAccount) || !strings.Contains(fmt.Sprint(err), "is there already") || second.artifacts()["videos/job-0.mp4"] == nil {
+			t.Errorf("when it came later: %v, %v", err, second.disk.Names())
 		}
-		w.edit = nil
-		b.down(3 * time.Hour)
-		err := w.run(p)
-		if err == nil || w.made() != 1 || !strings.Contains(fmt.Sprint(err), "pays for nothing") {
-			t.Errorf("while the bucket is down: %v, %d creates", err, w.made())
+		if string(b.objects[videoAt]) != film {
+			t.Error("a video was written over")
 		}
-		if _, report := w.read(); report.Totals.Done != 1 {
-			t.Errorf("%+v", report.Totals)
-		}
-		if err := w.run(p); err != nil || w.made() != 2 {
-			t.Errorf("when it is up: %v, %d creates", err, w.made())
+		second.edit = nil
+		delete(b.objects, videoAt)
+		if err := second.run(q); err != nil || second.made() != 1 {
+			t.Errorf("when it is away: %v, %d creates", err, second.made())
 		}
 	})
+}
+
+// A batch knows its own videos without their claim and without its record of them, and
+// may replace them.
+func TestOwnVideosAreReplaced(t *testing.T) {
+	p := bucketPlan(t, 1)
+	m := p.Manifest
+	m.Mode = ModePro
+	changed, err := NewPlan(t.Context(), &m, PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, lost := range map[string]func(*bucket){"all is there": func(*bucket) {}, "no claim": func(b *bucket) { delete(b.objects, claimAt) }} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBucket()
+				w := newcomer(t, b)
+				if err := w.run(p); err != nil {
+					t.Fatal(err)
+				}
+				film := b.anotherFilm()
+				lost(b)
+				w.edit = func(c *Config) { c.AcceptChanges = true }
+				if err := w.run(changed); err != nil || w.made() != 2 || string(b.objects[videoAt]) == film {
+					t.Errorf("%v, %d creates, replaced: %v", err, w.made(), string(b.objects[videoAt]) != film)
+				}
+			})
+		})
+	}
 }

@@ -257,7 +257,7 @@ func (w *world) run(p *Plan) error {
 		}
 		run := opened(p, cfg, target, workers.key)
 		run.Run.ID = "run" // or two plays would have nothing in common
-		return begin(ctx, ctx, f, workers, cfg, run, nil)
+		return begin(ctx, ctx, f, workers, cfg, run, nil, nil)
 	})
 }
 

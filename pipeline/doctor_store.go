@@ -2,16 +2,13 @@ package pipeline
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"strings"
 	"time"
 
 	"github.com/wanbatch/wanbatch/internal/store"
 )
-
-// probeName is what Examine puts into a bucket and removes again. It is always the
-// same, so that where nothing may be removed no more than one stays.
-const probeName = "wanbatch-doctor.txt"
 
 // examineStores tries the buckets of the manifest, those of its inputs and of its
 // videos, in the way in which a run uses them.
@@ -33,6 +30,9 @@ func examineStores(ctx context.Context, folder string, p *Plan, cfg Config) []Ch
 			ours, err := (&keeper{store: s, batch: m.Name, begun: begunIn(folder)}).owns(ctx)
 			if claimed := (*claimedError)(nil); errors.As(err, &claimed) {
 				return fine("store-out", "%v", err).problem(ErrUsage, claimHint)
+			}
+			if errors.Is(err, store.ErrSetup) { // so a run would be refused, too
+				return bucketProblem(fine("store-out", "output.store: %v", err), err)
 			}
 			c := tryStore(ctx, "store-out", "output.store", s, m.Name+"/")
 			if ours {
@@ -56,23 +56,38 @@ func examineStore(name, setting, text string, cfg Config, look func(*store.Store
 
 // tryStore puts a small file into a bucket, reads it back and removes it.
 func tryStore(ctx context.Context, name, setting string, s *store.Store, at string) Check {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	text := "Put here by wanbatch doctor at " + time.Now().UTC().Format(time.RFC3339Nano) + "; it may be removed.\n"
+	at += "wanbatch-doctor-" + rand.Text()[:8] + ".txt" // nobody else's, who might remove it meanwhile
 	began := time.Now()
-	_, err := s.Put(ctx, at+probeName, store.File{Body: strings.NewReader(text), Bytes: int64(len(text)), SHA256: hexSHA256([]byte(text)), ContentType: "text/plain"})
-	if err == nil {
-		_, err = s.Get(ctx, at+probeName, claimBytes)
-	}
+	err := giveAndTake(ctx, s, at)
+	took := time.Since(began)
+	left := clearAway(ctx, s, at) // also what a failed put may have left
 	if err != nil {
 		return bucketProblem(fine(name, "%s: %v", setting, err), err)
 	}
-	took := time.Since(began)
 	c := fine(name, "%s takes files and gives them back, in %d ms", s.Location().Name(), took.Milliseconds())
-	if s.Remove(ctx, at+probeName) != nil {
-		c.What += "; it lets nothing be removed, which no run needs: " + at + probeName + " stays there"
+	if left != nil {
+		c.What += "; it lets nothing be removed, which no run needs: " + at + " stays there"
 	}
 	return c
+}
+
+func giveAndTake(ctx context.Context, s *store.Store, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	text := "Put here by wanbatch doctor at " + time.Now().UTC().Format(time.RFC3339Nano) + "; it may be removed.\n"
+	_, err := s.Put(ctx, key, store.File{Body: strings.NewReader(text), Bytes: int64(len(text)), SHA256: hexSHA256([]byte(text)), ContentType: "text/plain"})
+	if err == nil {
+		_, err = s.Get(ctx, key, claimBytes)
+	}
+	return err
+}
+
+// clearAway removes a file whatever has ended meanwhile: the time to try, or the
+// patience of who asked.
+func clearAway(ctx context.Context, s *store.Store, key string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	return s.Remove(ctx, key)
 }
 
 // bucketProblem says what to do about a bucket that cannot be used.

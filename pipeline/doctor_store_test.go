@@ -68,3 +68,46 @@ func TestExamineInputsOutOfReach(t *testing.T) {
 		}
 	})
 }
+
+// Doctor leaves nothing behind where it may remove, whatever it was refused and however
+// it ended, and nothing that another doctor might take for its own.
+func TestExamineLeavesNothing(t *testing.T) {
+	p := bucketPlan(t, 1)
+	isGet := func(r *http.Request) bool {
+		return r.Method == http.MethodGet && !strings.HasSuffix(r.URL.Path, claimName)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for name, way := range map[string]func(http.RoundTripper) http.RoundTripper{
+			"it may not read": func(under http.RoundTripper) http.RoundTripper { return &unread{under, isGet} },
+			"it is not answered": func(under http.RoundTripper) http.RoundTripper {
+				return &mute{under, time.Time{}, time.Now().Add(time.Hour), isGet}
+			},
+		} {
+			w := newcomer(t, newBucket())
+			cfg := w.config()
+			cfg.seams.buckets = way(toBucket{w})
+			for range 2 {
+				if c := look(t, p, cfg, "store-out"); c.Level != LevelProblem || len(w.bucket.objects) != 0 {
+					t.Errorf("%s: %+v; %d objects are left behind", name, c, len(w.bucket.objects))
+				}
+			}
+			if len(w.bucket.puts) != 2 {
+				t.Errorf("%s: two doctors put the same: %v", name, w.bucket.puts)
+			}
+		}
+	})
+}
+
+// What would refuse a run its claim is a problem, though files can be put.
+func TestExamineUnreadableClaim(t *testing.T) {
+	p := bucketPlan(t, 1)
+	isClaim := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, claimName) }
+	synctest.Test(t, func(t *testing.T) {
+		w := newcomer(t, newBucket())
+		cfg := w.config()
+		cfg.seams.buckets = &unread{toBucket{w}, isClaim}
+		if c := look(t, p, cfg, "store-out"); c.Level != LevelProblem || !errors.Is(c.Err, ErrAccount) || !strings.Contains(c.Do, "list") {
+			t.Errorf("%+v", c)
+		}
+	})
+}

@@ -48,6 +48,7 @@ type keeper struct {
 	batch string    // names the folder in it
 	begun time.Time // tells the batch from another of that name
 	only  bool      // the local video does not stay
+	next  []string  // the first of the videos that are not paid for yet
 	slots chan struct{}
 
 	confirmed atomic.Bool // that the folder is the batch's
@@ -94,8 +95,12 @@ func (k *keeper) put(ctx context.Context, on disk.Disk, a batch.Artifact) (*batc
 	if err != nil {
 		return nil, err
 	}
-	file := store.File{Body: f, Bytes: a.Bytes, SHA256: a.SHA256, ContentType: "video/mp4"}
-	a.Address, err = k.store.Put(ctx, k.batch+strings.TrimPrefix(a.Path, videosName), file)
+	file := store.File{Body: f, Bytes: a.Bytes, SHA256: a.SHA256, ContentType: "video/mp4", Owner: k.owner()}
+	name := strings.TrimPrefix(a.Path, videosName+"/")
+	a.Address, err = k.store.Put(ctx, k.batch+"/"+name, file)
+	if errors.Is(err, store.ErrExists) {
+		err = &claimedError{folder: k.folder(), file: name}
+	}
 	if k.only {
 		a.Path = ""
 	}
@@ -221,11 +226,11 @@ func bucketHint(said string) string {
 		{"InvalidAccessKeyId", "check the access key: it must be one of the bucket's own cloud, and not be disabled"},
 		{"SignatureDoesNotMatch", "check the secret of the access key, and region and endpoint of the bucket"},
 		{"Token", "the temporary credentials have ended or are no good: get new ones"},
-		{"AccessDenied", "let the credentials put, read and look up objects in the bucket, also below its prefix"},
+		{"AccessDenied", "let the credentials put, read and list objects in the bucket, also below its prefix: without the right to list, a store refuses what is not there"},
 	} {
 		if strings.Contains(said, one.word) {
 			return one.hint
 		}
 	}
-	return "check the bucket, its region and endpoint, and what the credentials may do: put, read and look up objects"
+	return "check the bucket, its region and endpoint, and what the credentials may do: put, read and list objects"
 }

@@ -143,7 +143,7 @@ type Output struct {
 	// <prefix>/<batch>/<file>; "" for none. It is written
 	// oss://bucket/prefix?region=ap-southeast-1 (Alibaba Cloud OSS) or
 	// s3://bucket/prefix?endpoint=https://host (whatever speaks S3; without endpoint,
-	// and with a region, AWS). Credentials are never part of it. A README.txt claims
+	// and with a region, AWS). Credentials are never part of it. A wanbatch.txt claims
 	// the folder for the batch: another one of its name is refused with [ErrUsage].
 	Store string `yaml:"store"`
 	// StoreOnly removes the local video once the store has confirmed it.

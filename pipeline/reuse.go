@@ -161,6 +161,7 @@ func reuse(ctx context.Context, f *folder, p *Plan, cfg Config) error {
 		return err
 	}
 	defer keeper.close()
+	keeper.expect(f.core)
 	tell := &teller{core: f.core, cfg: cfg, cap: cfg.cap(p)}
 	now := coreTime(f.core, time.Now())
 	returning := f.core.Returning(now)

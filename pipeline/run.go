@@ -17,6 +17,7 @@ import (
 	"github.com/wanbatch/wanbatch/internal/dashscope"
 	"github.com/wanbatch/wanbatch/internal/journal"
 	"github.com/wanbatch/wanbatch/internal/pricing"
+	"github.com/wanbatch/wanbatch/internal/store"
 )
 
 // Run does what the plan says, or continues doing it: it is the only function
@@ -52,10 +53,11 @@ func Run(ctx context.Context, p *Plan, cfg Config) (*Report, error) {
 			cfg.MaxCost = last.Cap // a cap is for the batch's life: it stands until another is given
 			core.Limit(cfg.MaxCost)
 		}
-		if err := reuse(locking, f, p, cfg); err != nil {
-			return err
+		unpaid := reuse(locking, f, p, cfg)
+		if unpaid != nil && (!followed(core) || locking.Err() != nil || errors.Is(unpaid, journal.ErrDead)) {
+			return unpaid
 		}
-		return work(ctx, locking, f, p, cfg, target)
+		return work(ctx, locking, f, p, cfg, target, unpaid)
 	})
 }
 
@@ -81,14 +83,15 @@ func inFolder(ctx context.Context, path string, core *batch.Batch, create bool, 
 }
 
 // work drives the batch of an open folder on its lane, as far as its core means
-// to go: an ordinary run and one that cancels differ in nothing else.
-func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target endpoint) error {
+// to go: an ordinary run and one that cancels differ in nothing else. unpaid, if not
+// nil, is why nothing new may be paid for.
+func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target endpoint, unpaid error) error {
 	var retries []batch.Event
 	if cfg.RetryFailed {
 		retries = f.core.RetryFailed(coreTime(f.core, cfg.seams.wall()))
 	}
 	if v := f.core.View(); v.Left-v.Unselected+len(retries) == 0 {
-		return nil // everything is at rest: no key is needed, nothing is asked
+		return unpaid // everything is at rest: no key is needed, nothing is asked
 	}
 	w, err := newWorkers(p, f, cfg, target)
 	if err != nil {
@@ -102,14 +105,17 @@ func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target e
 	if err != nil {
 		return err
 	}
-	err = begin(ctx, locking, f, w, cfg, opened(p, cfg, target, w.key), retries)
+	err = begin(ctx, locking, f, w, cfg, opened(p, cfg, target, w.key), retries, unpaid)
 	return errors.Join(err, lane.release())
 }
 
 // begin prepares the bucket that videos go to and drives the batch. If that bucket is
-// not to be had, nothing is created: what is live already is followed all the same.
-func begin(ctx, locking context.Context, f *folder, w *workers, cfg Config, open batch.Event, retries []batch.Event) error {
-	unpaid := storeError(locking, w.keeper.prepare(locking, f.core, cfg, open.Run.Settings))
+// not to be had, or something else is unpaid, nothing is created: what is live already
+// is followed all the same.
+func begin(ctx, locking context.Context, f *folder, w *workers, cfg Config, open batch.Event, retries []batch.Event, unpaid error) error {
+	if unpaid == nil {
+		unpaid = storeError(locking, w.keeper.prepare(locking, f.core, cfg, open.Run.Settings))
+	}
 	if unpaid != nil {
 		unpaid = fmt.Errorf("%w; this run pays for nothing new", unpaid)
 		if !followed(f.core) {
@@ -121,6 +127,10 @@ func begin(ctx, locking context.Context, f *folder, w *workers, cfg Config, open
 	err := f.record(retries...)
 	if err == nil {
 		err = drive(ctx, f, w, cfg, open)
+	}
+	told := errors.Is(unpaid, store.ErrSetup) && errors.Is(err, ErrAccount) && f.core.View().StopCode == batch.CodeStoreRefuses
+	if told && !errors.Is(err, journal.ErrDead) {
+		return unpaid // a video was told the same by the bucket
 	}
 	return errors.Join(err, unpaid)
 }
