@@ -11,8 +11,9 @@ import (
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
-// repeats keeps a trouble that goes on from being told at every try. It is told
-// once, and when it is over; one that comes and goes is not told again for a while.
+// repeats keeps a trouble that goes on from being told at every try. It is told at
+// first, now and then while it lasts, and when it is over; one that comes and goes is
+// not told again for a while.
 type repeats map[trouble]*course
 
 // trouble is what a call met, without the ids and numbers that differ each time.
@@ -20,12 +21,13 @@ type trouble struct{ op, what string }
 
 // course is what became of a trouble.
 type course struct {
-	told  time.Time // by the batch's clock
-	tries int       // since then; 0: it is over
+	began time.Time // by the batch's clock
+	told  time.Time
+	tries int // since it began; 0: it is over
 }
 
-// tellAgain is how long a trouble that was over is not told again, and mostTroubles
-// how many are remembered.
+// tellAgain is how long a trouble is not told again, and mostTroubles how many are
+// remembered.
 const (
 	tellAgain    = 10 * time.Minute
 	mostTroubles = 1000
@@ -52,11 +54,18 @@ func (r repeats) news(log zerolog.Logger, e pipeline.Event) bool {
 		c = &course{}
 		r[t] = c
 	}
-	c.tries++
-	if known && (c.tries > 1 || e.Time.Sub(c.told) < tellAgain) {
+	if c.tries++; c.tries == 1 {
+		c.began = e.Time
+	}
+	if known && e.Time.Sub(c.told) < tellAgain {
 		return false
 	}
 	c.told = e.Time
+	if c.tries > 1 {
+		tell(log, pipeline.Event{Time: e.Time, Kind: "waiting", By: t.op,
+			Message: fmt.Sprintf("%d tries in %s, and tried on: %s", c.tries, short(e.Time.Sub(c.began)), e.Message)})
+		return false
+	}
 	return true
 }
 
@@ -67,8 +76,8 @@ func (r repeats) settle(log zerolog.Logger, e pipeline.Event) {
 		if c.tries == 0 || !slices.Contains(over, t.op) {
 			continue
 		}
-		if c.tries > 1 && e.Time.Sub(c.told) > time.Minute {
-			tell(log, pipeline.Event{Time: e.Time, Kind: "over", By: t.op, Message: fmt.Sprintf("%d tries in %s", c.tries, short(e.Time.Sub(c.told)))})
+		if c.tries > 1 && e.Time.Sub(c.began) > time.Minute {
+			tell(log, pipeline.Event{Time: e.Time, Kind: "over", By: t.op, Message: fmt.Sprintf("%d tries in %s", c.tries, short(e.Time.Sub(c.began)))})
 		}
 		c.tries = 0
 	}

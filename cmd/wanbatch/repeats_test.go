@@ -13,8 +13,8 @@ import (
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
-// A trouble that lasts is told once, its end too, and one that comes and goes is
-// not told each time.
+// A trouble that lasts is told at first and now and then, its end too, and one that
+// comes and goes is not told each time.
 func TestRepeats(t *testing.T) {
 	var b bytes.Buffer
 	log := zerolog.New(zerolog.ConsoleWriter{Out: &b, NoColor: true, PartsExclude: []string{"time"}, FieldsExclude: []string{"by"}})
@@ -26,7 +26,7 @@ func TestRepeats(t *testing.T) {
 			tell(log, e)
 		}
 	}
-	for range 10 {
+	for range 30 {
 		send(pipeline.Event{Kind: "trouble", By: "create", Message: "no space left on device"})
 	}
 	send(pipeline.Event{Kind: "accepted", Job: "a"})
@@ -37,7 +37,8 @@ func TestRepeats(t *testing.T) {
 	now = now.Add(time.Hour)
 	send(pipeline.Event{Kind: "trouble", By: "create", Message: "no space left on device"})
 	want := `WRN trouble: no space left on device
-INF the trouble is over, after 10 tries in 5m00s
+WRN waiting: 21 tries in 10m00s, and tried on: no space left on device
+INF the trouble is over, after 30 tries in 15m00s
 INF task accepted job=a
 WRN trouble: query http://host/0: HTTP 429 (request 0) job=a
 ` + strings.Repeat("INF task runs job=b\n", 10) + `WRN trouble: no space left on device

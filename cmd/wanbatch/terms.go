@@ -20,6 +20,7 @@ type terms struct {
 	prices        string
 	endpoint      string
 	limit         int
+	limited       func() bool // --limit was given
 	only          []string
 	retryFailed   bool
 	acceptChanges bool
@@ -31,6 +32,7 @@ func (o *terms) flags(cmd *cobra.Command) {
 	pricesFlag(cmd, &o.prices)
 	f := cmd.Flags()
 	f.StringVar(&o.maxCost, "max-cost", "", "never let the batch cost more than `amount`, over its whole life; it stands until another is given")
+	o.limited = func() bool { return f.Changed("limit") }
 	f.IntVar(&o.limit, "limit", 0, "submit only the first `n` jobs: try one first")
 	f.StringSliceVar(&o.only, "only", nil, "submit only the jobs with these `ids`")
 	f.BoolVar(&o.retryFailed, "retry-failed", false, "submit failed and lost jobs again")
@@ -44,7 +46,7 @@ func pricesFlag(cmd *cobra.Command, file *string) {
 }
 
 func (o *terms) check() error {
-	if o.limit < 0 {
+	if o.limited() && o.limit < 1 { // 0 may be a variable that nobody set, and would mean all
 		return usagef("--limit is a number of jobs from 1, not %d", o.limit)
 	}
 	return nil
