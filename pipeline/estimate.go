@@ -19,6 +19,7 @@ type Estimate struct {
 	Jobs     int                   `json:"jobs"`
 	Seconds  Range                 `json:"seconds"` // of output
 	Money    Range                 `json:"money"`   // in Currency, exact
+	Hold     decimal.Decimal       `json:"hold"`    // what all jobs together reserve until their bills are known; more than Money.High
 	Currency string                `json:"currency"`
 	InMode   map[Mode]Range        `json:"in_mode"` // money, were all of it made in that mode
 	ByMode   map[Mode]PartEstimate `json:"by_mode"`
@@ -140,6 +141,7 @@ type workload struct {
 	longest Range                         // the longest job's seconds
 	slowest map[Mode]Range                // likewise, of each mode
 	unknown int                           // jobs whose length is not known
+	hold    decimal.Decimal               // of all jobs together
 }
 
 // byMode adds jobs up, by mode.
@@ -159,6 +161,7 @@ func newWorkload() workload {
 func (w *workload) add(j *Job) {
 	seconds := secondsOf(j.Length)
 	w.all.add(j.Mode, seconds)
+	w.hold = w.hold.Add(j.Hold)
 	w.longest, w.slowest[j.Mode] = w.longest.max(seconds), w.slowest[j.Mode].max(seconds)
 	if !j.Length.Valid {
 		w.unknown++
@@ -217,7 +220,7 @@ func (w *workload) estimate(p *Plan, times RunTimes) Estimate {
 	m := &p.Manifest
 	all := w.all.part(p.units)
 	e := Estimate{
-		Jobs: all.Jobs, Seconds: all.Seconds, Money: all.Money, InMode: all.InMode, Currency: p.Currency,
+		Jobs: all.Jobs, Seconds: all.Seconds, Money: all.Money, Hold: w.hold, InMode: all.InMode, Currency: p.Currency,
 		ByMode: map[Mode]PartEstimate{}, ByLabel: map[string]map[string]PartEstimate{}, LabelsLeftOut: []string{},
 		WallClock: w.spread(m.Limits, times, w.all, w.slowest), WallClockInMode: map[Mode]TimeRange{}, RunTimes: times,
 		Bytes: Range{Low: all.Seconds.Low.Mul(leastRate).Floor(), High: all.Seconds.High.Mul(mostRate).Ceil()},

@@ -197,6 +197,9 @@ func (p *printer) forecastJSON(f *forecast, now time.Time) error {
 		MaxCost: f.limit(), Warnings: append([]string{}, f.plan.Warnings()...),
 		Journal: standing{Done: f.ahead.done, Following: f.ahead.follow, Resting: f.ahead.rest, LeftAlone: f.ahead.idle,
 			Reused: reused{f.ahead.reuse, f.ahead.saved}, Changed: append([]string{}, f.ahead.changed...)}}
+	if s := f.shortfall(); s != "" {
+		doc.Warnings = append(doc.Warnings, "max_cost "+money(doc.MaxCost.Decimal, e.Currency)+": "+s)
+	}
 	doc.Finish.Earliest, doc.Finish.Latest = e.Finish(now.UTC().Truncate(time.Second))
 	if f.free >= 0 {
 		enough := f.enough()
@@ -333,23 +336,44 @@ func runTimeText(r pipeline.RunTimes) string {
 }
 
 func capText(f *forecast) string {
-	limit, e := f.limit(), f.estimate
+	limit := f.limit()
 	if !limit.Valid {
 		return "none; set budget.max_cost or give --max-cost"
 	}
-	text := "never more than " + money(limit.Decimal, e.Currency) + " over the batch's whole life"
-	left := limit.Decimal
+	text := "never more than " + money(limit.Decimal, f.estimate.Currency) + " over the batch's whole life"
 	if f.ahead.report != nil {
-		left = left.Sub(f.ahead.report.Budget.Committed)
-		text += ", of which " + f.ahead.report.Budget.Committed.String() + " is billed or held"
+		text += ", of which " + f.committed().String() + " is billed or held"
 	}
-	switch {
-	case left.LessThan(e.Money.Low):
-		text += ": too little for all of this, so the run will stop before the end"
-	case left.LessThan(e.Money.High):
-		text += ": perhaps too little for all of this, so the run may stop before the end"
+	if s := f.shortfall(); s != "" {
+		text += ": " + s
 	}
 	return text
+}
+
+// committed is what the batch has taken of its cap already.
+func (f *forecast) committed() decimal.Decimal {
+	if f.ahead.report == nil {
+		return decimal.Zero
+	}
+	return f.ahead.report.Budget.Committed
+}
+
+// shortfall tells that the cap may stop the run before its end, "" if it cannot.
+// Enough is what all jobs hold together: less may do, but nobody can promise it.
+func (f *forecast) shortfall() string {
+	limit, e := f.limit(), f.estimate
+	enough := f.committed().Add(e.Hold)
+	if !limit.Valid || limit.Decimal.GreaterThanOrEqual(enough) {
+		return ""
+	}
+	text := "the run may stop before the last jobs, because until its bill is known each job reserves its hold, a little above its estimate"
+	switch left := limit.Decimal.Sub(f.committed()); {
+	case left.LessThan(e.Money.Low):
+		text = "too little for all of this, so the run will stop before the end"
+	case left.LessThan(e.Money.High):
+		text = "perhaps too little for all of this, so the run may stop before the end"
+	}
+	return text + "; " + money(enough, e.Currency) + " is enough for all"
 }
 
 func diskText(f *forecast) string {
