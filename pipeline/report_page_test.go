@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -26,6 +27,7 @@ func TestPage(t *testing.T) {
 	p := browser(t)
 	t.Run("demo", func(t *testing.T) { testPageOfDemo(t, p) })
 	t.Run("hostile", func(t *testing.T) { testPageOfHostileText(t, p) })
+	t.Run("budget", func(t *testing.T) { testPageOfBudget(t, p) })
 	t.Run("policy", func(t *testing.T) { testPagePolicy(t, p) })
 	t.Run("remote", func(t *testing.T) { testPageAsksNobody(t, p) })
 	t.Run("thousand", func(t *testing.T) { testPageOfAThousand(t, p) })
@@ -93,6 +95,19 @@ func testPageOfDemo(t *testing.T, p *tab) {
 		p.shot("dark")
 	}
 	wantProven(t, r.folder())
+}
+
+// A batch that its cap stopped tells what the next job needs, and which cap that is.
+func testPageOfBudget(t *testing.T, p *tab) {
+	r := newRig(t, 600, emulator.Options{})
+	limit := decimal.RequireFromString("0.6")
+	report, err := r.try(t.Context(), r.work("test", "a=1", "b=2"), func(c *pipeline.Config) { c.MaxCost = decimal.NewNullDecimal(limit) })
+	if !errors.Is(err, pipeline.ErrBudget) || report.Budget.Next.Equal(report.Budget.NeedNext()) {
+		t.Fatalf("%v, budget %+v", err, report.Budget)
+	}
+	p.open(t, filepath.Join(r.folder(), "report.html"), 1400, 1000, "light")
+	p.want("[...document.querySelectorAll('.tile')].filter(t => t.textContent.startsWith('Budget'))[0].querySelector('small').textContent",
+		fmt.Sprintf("reached: the next job needs up to %s USD more, a cap of %s USD", report.Budget.Next, report.Budget.NeedNext()))
 }
 
 // A screen reader finds its way: landmarks, one first heading, and a name for all
