@@ -58,7 +58,10 @@ func (p *program) resolve(arg, job string, o resolveOptions) error {
 		return err
 	}
 	p.out.line("%s: recorded %s; %s", job, verdict, counts(r))
-	if !r.Complete {
+	switch {
+	case isRehearsal(r, r.Batch):
+		p.out.line("a rehearsal is not continued: nothing acts on it, and the next rehearsal starts afresh")
+	case !r.Complete:
 		p.out.line("run the manifest again to act on it")
 	}
 	return nil
