@@ -23,7 +23,7 @@ type Findings struct {
 	// the proof goes: journal, money, report, videos.
 	Problems []Finding `json:"problems"`
 	// Notes are the normal traces of a crash, which the next run puts right, or of
-	// a run that goes on.
+	// a run that goes on; and that a damaged journal proves nothing of the report.
 	Notes []Finding `json:"notes"`
 }
 

@@ -30,6 +30,10 @@ const (
 // auditReports proves report.json, report.csv and report.html against the journal
 // as it was when they were written: it may have grown since.
 func (a *auditor) auditReports() {
+	if a.damaged { // wanbatch report refuses such a journal, so no advice about a report would help
+		a.note(reportJSON, "audit again when the journal is whole", "not compared with the damaged journal, and neither are "+reportCSV+" and "+reportHTML)
+		return
+	}
 	if a.core.Begin() == nil {
 		return // no run came as far as a report
 	}

@@ -307,6 +307,18 @@ func TestAuditTellsAllAtOnce(t *testing.T) {
 	}
 }
 
+// A damaged journal says nothing about the report: one line about each.
+func TestAuditOfADamagedJournal(t *testing.T) {
+	r := audited(t)
+	lines := strings.SplitAfter(read(t, r.folder(), "journal.jsonl"), "\n")
+	write(t, r.folder(), "journal.jsonl", strings.Join(slices.Delete(lines, 4, 5), ""))
+	wantProblem(t, r.folder(), "journal.jsonl:5", "removed")
+	f := audit(t, r.folder())
+	if len(f.Notes) != 1 || f.Notes[0].Where != "report.json" || !strings.Contains(f.Notes[0].What, "not compared") {
+		t.Errorf("notes %+v", f.Notes)
+	}
+}
+
 func TestAuditNeedsABatch(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{dir, filepath.Join(dir, "nowhere")} {
