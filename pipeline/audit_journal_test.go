@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -134,4 +135,24 @@ func TestAuditOfAJournalFromTheFuture(t *testing.T) {
 	text := read(t, "../internal/journal/testdata", "v2.jsonl")
 	write(t, dir, "journal.jsonl", text)
 	wantProblem(t, dir, "journal.jsonl:1", "newer")
+}
+
+// A batch may change its endpoint between two runs, and a refused create made nothing.
+func TestMadeAt(t *testing.T) {
+	dir, hold := t.TempDir(), decimal.NewFromInt(1)
+	chain(t, dir, []batch.Event{
+		{Kind: batch.Opened, Run: &batch.Run{Endpoint: "https://a"}},
+		{Kind: batch.Intended, Job: "x", Attempt: 1, Hold: hold},
+		{Kind: batch.Refused, Job: "x", Attempt: 1},
+		{Kind: batch.Opened, Run: &batch.Run{Endpoint: "https://c"}},
+		{Kind: batch.Intended, Job: "x", Attempt: 2, Hold: hold},
+		{Kind: batch.Intended, Job: "y", Attempt: 1, Hold: hold},
+		{Kind: batch.Opened, Run: &batch.Run{Endpoint: "https://b"}},
+		{Kind: batch.Intended, Job: "z", Attempt: 1, Hold: hold},
+		{Kind: batch.Opened, Run: &batch.Run{Endpoint: "https://d"}},
+	}, time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
+	got, err := pipeline.MadeAt(dir)
+	if err != nil || !slices.Equal(got, []string{"https://b", "https://c"}) {
+		t.Errorf("made at %q, %v", got, err)
+	}
 }

@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/journal"
 )
 
 // Status folds the journal of a batch folder into a report, without network,
@@ -19,6 +22,32 @@ func Status(folder string) (*Report, error) {
 		return nil, err
 	}
 	return newReport(core, head, folder)
+}
+
+// MadeAt lists the endpoints at which the tasks of a batch were made, or may have
+// been, by its journal: its report tells only the last one. It is none if there is no
+// task.
+func MadeAt(folder string) ([]string, error) {
+	type attempt struct {
+		job string
+		n   int
+	}
+	here, made := "", map[attempt]string{}
+	_, err := readJournal(folder, func(_ int, payload json.RawMessage) error {
+		e, err := journal.Decode(payload)
+		switch {
+		case err != nil:
+			return err
+		case e.Kind == batch.Opened && e.Run != nil:
+			here = e.Run.Endpoint
+		case e.Kind == batch.Intended:
+			made[attempt{e.Job, e.Attempt}] = here
+		case e.Kind == batch.Refused || e.Kind == batch.Absent:
+			delete(made, attempt{e.Job, e.Attempt})
+		}
+		return nil
+	})
+	return slices.Compact(slices.Sorted(maps.Values(made))), err
 }
 
 // WriteReport is [Status], written to report.json, report.csv and

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,24 +13,34 @@ import (
 // mergedReport prints what many batches are billed together.
 func (p *program) mergedReport(args []string, o reportOptions) error {
 	var reports []*pipeline.Report
+	given := map[string]string{} // argument by folder
 	for _, arg := range args {
 		folder, err := p.folderOf(arg, o.place)
 		if err != nil {
+			return err
+		}
+		if err := once(given, folder, arg); err != nil {
 			return err
 		}
 		r, err := pipeline.Status(folder)
 		if err != nil {
 			return err
 		}
-		if isRehearsal(r, r.Batch) {
-			p.err.line("%s: a rehearsal, left out", arg)
+		switch why, all, err := unbilled(folder, r); {
+		case err != nil:
+			return err
+		case all:
+			p.err.line("%s: %s; left out", arg, why)
 			continue
+		case why != "":
+			p.err.line("%s: %s; counted all the same", arg, why)
 		}
 		reports = append(reports, r)
 	}
 	if o.format == "focus" {
 		return p.focus(reports, o)
 	}
+	p.unknownLabels(reports, o.by)
 	bill, err := pipeline.NewBill(reports, o.labels())
 	if err != nil {
 		return err
@@ -42,6 +53,54 @@ func (p *program) mergedReport(args []string, o reportOptions) error {
 	}
 	p.out.bill(bill)
 	return nil
+}
+
+// once refuses a folder that is given twice, under whatever name.
+func once(given map[string]string, folder, arg string) error {
+	path, err := filepath.Abs(folder)
+	if err != nil {
+		return err
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil { // else there is no such folder, as will be told
+		path = real
+	}
+	if first, twice := given[path]; twice {
+		return usagef("%s and %s are the same batch, in %s; give every batch once, and no copy of it", first, arg, path)
+	}
+	given[path] = arg
+	return nil
+}
+
+// unknownLabels tells of names that are no label of any job: a slip of the pen would
+// otherwise look like a batch without labels.
+func (p *program) unknownLabels(reports []*pipeline.Report, names []string) {
+	for _, name := range names {
+		has := func(r *pipeline.Report) bool { return r.Totals.ByLabel[name] != nil }
+		if name != "" && len(reports) > 0 && !slices.ContainsFunc(reports, has) {
+			p.err.line("no batch has the label %s", name)
+		}
+	}
+}
+
+// unbilled tells why the provider bills nothing of a batch, or not all of it: a
+// server on this machine made its tasks. "" if the provider made them.
+func unbilled(folder string, r *pipeline.Report) (why string, all bool, err error) {
+	if isRehearsal(r, r.Batch) {
+		return "a rehearsal", true, nil
+	}
+	places, err := pipeline.MadeAt(folder)
+	if err != nil {
+		return "", false, err
+	}
+	here := slices.DeleteFunc(slices.Clone(places), func(place string) bool { return !loopbackURL(place) })
+	switch at := strings.Join(here, " and "); len(here) {
+	case 0:
+		return "", false, nil
+	case len(places):
+		return "made at " + at + ", not at the provider", true, nil
+	default:
+		return "some of it made at " + at + ", not at the provider", false, nil
+	}
 }
 
 // labels are those of --by: nil for all, empty for none.
@@ -85,7 +144,10 @@ func (p *printer) bill(b *pipeline.Bill) {
 	p.aligned(rows, len(columns.header()))
 	for _, t := range b.Totals {
 		if !t.BilledMax.Equal(t.Billed) {
-			p.line("  at most %s: the rest may have been billed besides, only the provider's bill tells", money(t.BilledMax, t.Currency))
+			text := fmt.Sprintf("at most %s: the rest may have been billed besides, only the provider's bill tells", money(t.BilledMax, t.Currency))
+			for _, line := range wrapped(text, 80-2) {
+				p.line("  %s", line)
+			}
 		}
 	}
 }

@@ -47,6 +47,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":    checkExit,
 			"bucket":   startBucket,
+			"madeat":   madeAt,
 			"emulator": startEmulator,
 			"meter":    checkMeter,
 			"nowhere":  nowhere,

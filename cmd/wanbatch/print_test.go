@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/shopspring/decimal"
+
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
@@ -149,5 +151,25 @@ func TestPresence(t *testing.T) {
 	var b bytes.Buffer
 	if (&printer{w: &b}).presence(&finished, nil); b.Len() > 0 {
 		t.Errorf("finished: %q", b.String())
+	}
+}
+
+// Large sums make long sentences.
+func TestBillKeepsTo80Columns(t *testing.T) {
+	r := &pipeline.Report{Batch: "a", Currency: "USD"}
+	r.Totals.BilledMax = decimal.RequireFromString("12345.678")
+	bill, err := pipeline.NewBill([]*pipeline.Report{r}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	(&printer{w: &b}).bill(bill)
+	if !strings.Contains(b.String(), "  at most 12345.678 USD: ") {
+		t.Errorf("no maximum in:\n%s", b.String())
+	}
+	for line := range strings.Lines(b.String()) {
+		if n := columns(strings.TrimSuffix(line, "\n")); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -51,9 +52,15 @@ func startAfresh(folder, name string) error {
 	return nil
 }
 
+// loopbackURL reports whether an endpoint is a server on this machine, as
+// report.html has it.
 func loopbackURL(raw string) bool {
 	u, err := url.Parse(raw)
-	return err == nil && loopbackOnly(u.Host) == nil
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // fingerprint names a key in journals and reports: 8 hex digits of its SHA-256.

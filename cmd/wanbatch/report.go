@@ -30,8 +30,9 @@ func (p *program) reportCommand() *cobra.Command {
 			"Specification, as cost tools read it.\n\n" +
 			"--merge adds many batches up into one bill by month (the provider's, in UTC+8),\n" +
 			"label and mode, prints it and writes nothing. Amounts in different currencies\n" +
-			"are never added. Rehearsals are left out. --format focus prints the charges of\n" +
-			"all of them.\n\n" +
+			"are never added. Rehearsals, and what else a server on this machine made, are\n" +
+			"left out: the provider bills nothing of them. --format focus prints the charges\n" +
+			"of all the others.\n\n" +
 			"All amounts are confirmed usage at list price, before free quota, discounts and\n" +
 			"tax.\n\n" +
 			"Exits 0 if the report was written, however the jobs stand; 2 if there is no\n" +
@@ -98,6 +99,14 @@ func (p *program) report(arg string, o reportOptions) error {
 	case "csv":
 		return r.CSV(p.out)
 	case "focus":
+		switch why, all, err := unbilled(folder, r); {
+		case err != nil:
+			return err
+		case all:
+			p.err.line("%s: %s; nobody bills it", r.Batch, why)
+		case why != "":
+			p.err.line("%s: %s; nobody bills that part", r.Batch, why)
+		}
 		return p.focus([]*pipeline.Report{r}, o)
 	}
 	p.out.line("%s: %s, billed %s", r.Batch, counts(r), money(r.Totals.Billed, r.Currency))
@@ -110,9 +119,6 @@ func (p *program) report(arg string, o reportOptions) error {
 // focus prints the charges of some batches, and tells of what they lack.
 func (p *program) focus(reports []*pipeline.Report, o reportOptions) error {
 	for _, r := range reports {
-		if isRehearsal(r, r.Batch) {
-			p.err.line("%s: a rehearsal, which nobody bills", r.Batch)
-		}
 		if open := r.Totals.BilledMax.Sub(r.Totals.Billed); open.IsPositive() {
 			p.err.line("%s: not in the table: up to %s that may have been billed besides", r.Batch, money(open, r.Currency))
 		}
