@@ -308,7 +308,8 @@ func (r *killRig) cycles(first, step int, exclusive bool, flags, aims []string, 
 			r.startEmulator(append(flags, "--seed", fmt.Sprint(i+1))...)
 		}
 		name := fmt.Sprintf("batch-%d", i)
-		manifest := r.manifest(name, 3, exclusive)
+		jobs := max(3, *killsPer) // enough for as many kills
+		manifest := r.manifest(name, jobs, exclusive)
 		for range 1 + dice.IntN(*killsPer) {
 			before := len(r.journalKinds(name))
 			aim, n := m.rarest(aims), before+1+dice.IntN(9)
@@ -316,10 +317,14 @@ func (r *killRig) cycles(first, step int, exclusive bool, flags, aims []string, 
 			if dice.IntN(3) == 0 {
 				now = func(kinds []string) bool { return len(kinds) >= n }
 			}
-			m.count(r.kill(manifest, name, now, time.Duration(dice.IntN(3)*dice.IntN(20))*time.Millisecond/2))
+			kind := r.kill(manifest, name, now, time.Duration(dice.IntN(3)*dice.IntN(20))*time.Millisecond/2)
+			m.count(kind)
+			if kind == "" {
+				break
+			}
 		}
 		code, output := r.finish(manifest)
-		r.check(name, 3, code, exclusive, output)
+		r.check(name, jobs, code, exclusive, output)
 		if i/step%15 == 14 || i+step >= *kills { // a fresh provider keeps the lists short
 			r.stop()
 			r.stop = nil
