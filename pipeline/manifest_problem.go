@@ -135,11 +135,12 @@ func (ps *problems) err() error {
 		}
 		return 1
 	}
-	slices.SortStableFunc(ps.list, func(a, b Problem) int {
+	list := slices.Clone(ps.list) // the order of the original tells which are basic
+	slices.SortStableFunc(list, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(elsewhere(a), elsewhere(b)), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	if ps.full {
-		ps.list = append(ps.list, Problem{File: ps.file, Message: "more problems follow; mend these first"})
+		list = append(list, Problem{File: ps.file, Message: "more problems follow; mend these first"})
 	}
-	return &ManifestError{Problems: ps.list}
+	return &ManifestError{Problems: list}
 }
