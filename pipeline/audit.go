@@ -64,7 +64,7 @@ func (f *Findings) Proven() bool { return len(f.Problems) == 0 }
 // folder holds no batch) or that the journal could not be read.
 func Audit(path string) (*Findings, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: there is no batch folder %s", ErrUsage, path)
+		return nil, plainUsagef("there is no batch folder %s", path)
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -115,7 +115,7 @@ const restoreJournal = "put an intact copy of the journal back; do not run this 
 func (a *auditor) auditJournal() error {
 	f, err := a.root.Open(journalName)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s holds no batch (no %s)", ErrUsage, a.path, journalName)
+		return plainUsagef("%s holds no batch: there is no %s in it", a.path, journalName)
 	}
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)

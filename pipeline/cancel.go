@@ -68,7 +68,7 @@ func remembered(path string) (*Plan, error) {
 	}
 	begin, run := core.Begin(), core.LastRun()
 	if begin == nil {
-		return nil, fmt.Errorf("%w: the journal of %s holds no batch yet; there is nothing to cancel", ErrUsage, path)
+		return nil, plainUsagef("the journal of %s holds no batch yet; there is nothing to cancel", path)
 	}
 	m := NewManifest()
 	m.Name, m.Model, m.Lane.Region = begin.Batch, begin.Model, begin.Region

@@ -1,6 +1,9 @@
 package pipeline
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Errors that a caller may test for. Each comes wrapped in a sentence that says
 // what happened and what to do next. A [*ManifestError] is the one other error
@@ -17,3 +20,12 @@ var (
 	// ErrInterrupted: the caller asked. Running again continues.
 	ErrInterrupted = errors.New("interrupted")
 )
+
+// plainUsage is an [ErrUsage] whose sentence needs no introduction: nobody wanted
+// to run anything.
+type plainUsage struct{ text string }
+
+func (e plainUsage) Error() string        { return e.text }
+func (e plainUsage) Is(target error) bool { return target == ErrUsage }
+
+func plainUsagef(format string, args ...any) error { return plainUsage{fmt.Sprintf(format, args...)} }

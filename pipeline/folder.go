@@ -204,8 +204,7 @@ func readFolder(path string, core *batch.Batch) (journal.Head, error) {
 func readJournal(path string, fold func(int, json.RawMessage) error) (journal.Head, error) {
 	f, err := os.Open(filepath.Join(path, journalName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return journal.Head{}, fmt.Errorf("%w: %s holds no batch (%w); give a batch folder or the manifest it was run from",
-			ErrUsage, path, err)
+		return journal.Head{}, plainUsagef("%s holds no batch; give a batch folder or the manifest it was run from", path)
 	}
 	if err != nil {
 		return journal.Head{}, err

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -186,7 +185,7 @@ const reportNote = "billed is confirmed usage at list price, before free quota, 
 func newReport(core *batch.Batch, head journal.Head, folder string) (*Report, error) {
 	begin := core.Begin()
 	if begin == nil {
-		return nil, fmt.Errorf("%w: the journal holds no batch yet; run the manifest first", ErrUsage)
+		return nil, plainUsagef("the journal holds no batch yet; run the manifest first")
 	}
 	r := &Report{
 		Version: 1, Revision: reportRevision, Batch: begin.Batch, Model: begin.Model, Journal: journalHead{head.Records, head.Hash},

@@ -44,7 +44,7 @@ func Resolve(folder, job string, v Verdict, task string) (*Report, error) {
 func resolveIn(f *folder, job string, kind batch.Kind, task string) (*Report, error) {
 	e, err := f.core.Resolve(job, kind, task, coreTime(f.core, time.Now()))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+		return nil, plainUsagef("%v", err)
 	}
 	if err := f.record(e); err != nil {
 		return nil, err

@@ -18,6 +18,9 @@ var (
 	errQuarantined = fmt.Errorf("some jobs are quarantined: %w", errSaid)
 )
 
+// errDeclined is a person's no to the question of a run.
+var errDeclined = errors.New("nothing was submitted")
+
 // exit is one row of the table of exit codes, which never changes.
 type exit struct {
 	code    int
@@ -36,7 +39,7 @@ func exits() []exit {
 		{5, "stopped by the budget", []error{pipeline.ErrBudget}},
 		{6, "stopped by the account or its setup", []error{pipeline.ErrAccount}},
 		{7, "another run holds this batch or this lane", []error{pipeline.ErrLocked}},
-		{130, "interrupted; run again to continue", []error{pipeline.ErrInterrupted, context.Canceled}},
+		{130, "interrupted; run again to continue", []error{pipeline.ErrInterrupted, context.Canceled, errDeclined}},
 	}
 }
 

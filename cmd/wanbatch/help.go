@@ -28,7 +28,7 @@ func (p *program) helpCommand(root *cobra.Command) *cobra.Command {
 		RunE: p.verb(func(_ context.Context, args []string) error {
 			cmd, rest, err := root.Find(args)
 			if err != nil {
-				return asUsage(err)
+				return asUsage(cmd, err)
 			}
 			if len(rest) > 0 {
 				return usagef("%s has no command %q", cmd.CommandPath(), rest[0])

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -56,9 +58,9 @@ func (p *program) sayUnsaid() {
 func (p *program) execute(ctx context.Context, args []string) error {
 	root := p.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !p.entered {
-		err = asUsage(err)
+		err = asUsage(cmd, err)
 	}
 	return errors.Join(err, p.out.failure())
 }
@@ -127,7 +129,13 @@ func usagef(format string, args ...any) error {
 }
 
 // asUsage turns an error of the command line's parser into ours.
-func asUsage(err error) error {
+func asUsage(cmd *cobra.Command, err error) error {
+	if flags := flagsIn(err, `\[([^][]+)\] were all set$`); flags != nil {
+		return usagef("%s do not go together; see %s --help", strings.Join(flags, " and "), cmd.CommandPath())
+	}
+	if flags := flagsIn(err, `^at least one of the flags in the group \[(.+)\] is required$`); flags != nil {
+		return usagef("%s needs one of %s; see %s --help", cmd.CommandPath(), strings.Join(flags, ", "), cmd.CommandPath())
+	}
 	text, hint, _ := strings.Cut(err.Error(), "\n\nDid you mean this?\n")
 	if names := strings.Fields(hint); len(names) > 0 {
 		text += "; did you mean " + strings.Join(names, " or ") + "?"
@@ -138,8 +146,32 @@ func asUsage(err error) error {
 	return &usageError{text}
 }
 
-// flagError adds a suggestion to the parser's complaint about a flag.
+// flagsIn reads the names of flags from an error of the parser, nil if it has
+// another form.
+func flagsIn(err error, form string) []string {
+	parts := regexp.MustCompile(form).FindStringSubmatch(err.Error())
+	if parts == nil {
+		return nil
+	}
+	var flags []string
+	for _, name := range strings.Fields(parts[len(parts)-1]) {
+		flags = append(flags, "--"+name)
+	}
+	return flags
+}
+
+// flagError says what a flag wants, or which one was meant.
 func flagError(cmd *cobra.Command, err error) error {
+	if wrong := (*pflag.InvalidValueError)(nil); errors.As(err, &wrong) {
+		wants := map[string]string{"int": "a whole number", "int64": "a whole number", "uint64": "a whole number from 0", "float64": "a number",
+			"bool": "true or false", "duration": "a time like 90s or 2h"}[wrong.GetFlag().Value.Type()]
+		if errors.Is(err, strconv.ErrRange) {
+			wants = "a smaller number"
+		}
+		if wants != "" {
+			return usagef("--%s wants %s, not %q; see %s --help", wrong.GetFlag().Name, wants, wrong.GetValue(), cmd.CommandPath())
+		}
+	}
 	text := err.Error()
 	if _, name, found := strings.Cut(text, "unknown flag: --"); found {
 		var flags []string

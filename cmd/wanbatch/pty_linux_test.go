@@ -102,3 +102,36 @@ func TestTerminalBehind(t *testing.T) {
 		t.Errorf("the terminal was sent %q", s.odd)
 	}
 }
+
+// A person who says no is told that nothing was submitted, and no more.
+func TestTerminalNo(t *testing.T) {
+	t.Parallel()
+	near, far := openPTY(t, 80, 60)
+	cmd := exec.Command("wanbatch", "run", dances(t, 1, 1), "-o", t.TempDir(), "--endpoint", "http://127.0.0.1:1")
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "CI=", "DASHSCOPE_API_KEY=sk-test", "TERM=dumb", "GORACE=atexit_sleep_ms=0")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = far, far, far
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	far.Close()
+	defer time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }).Stop() // reading from it ends then
+	seen, buf := "", make([]byte, 1<<16)
+	take := func(until string) {
+		for !strings.Contains(seen, until) {
+			n, err := near.Read(buf)
+			if err != nil {
+				t.Fatalf("no %q, %v:\n%s", until, err, seen)
+			}
+			seen += string(buf[:n])
+		}
+	}
+	take("[y/N]")
+	if _, err := near.WriteString("n\r"); err != nil {
+		t.Fatal(err)
+	}
+	take("\nwanbatch: nothing was submitted\r\n")
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 130 {
+		t.Errorf("ends with %v", err)
+	}
+}

@@ -256,5 +256,5 @@ func (p *program) consent(plan *pipeline.Plan, ahead outlook, arg string, o runO
 	case "y", "yes":
 		return nil
 	}
-	return fmt.Errorf("%w: nothing was submitted", pipeline.ErrInterrupted)
+	return errDeclined
 }
