@@ -23,9 +23,15 @@ var (
 
 // plainUsage is an [ErrUsage] whose sentence needs no introduction: nobody wanted
 // to run anything.
-type plainUsage struct{ text string }
+type plainUsage struct {
+	text  string
+	cause error // nil if there is none that a caller may test for; the text does not tell it
+}
 
 func (e plainUsage) Error() string        { return e.text }
 func (e plainUsage) Is(target error) bool { return target == ErrUsage }
+func (e plainUsage) Unwrap() error        { return e.cause }
 
-func plainUsagef(format string, args ...any) error { return plainUsage{fmt.Sprintf(format, args...)} }
+func plainUsagef(format string, args ...any) error {
+	return plainUsage{text: fmt.Sprintf(format, args...)}
+}

@@ -204,7 +204,7 @@ func readFolder(path string, core *batch.Batch) (journal.Head, error) {
 func readJournal(path string, fold func(int, json.RawMessage) error) (journal.Head, error) {
 	f, err := os.Open(filepath.Join(path, journalName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return journal.Head{}, plainUsagef("%s holds no batch; give a batch folder or the manifest it was run from", path)
+		return journal.Head{}, plainUsage{path + " holds no batch; give a batch folder or the manifest it was run from", fs.ErrNotExist}
 	}
 	if err != nil {
 		return journal.Head{}, err
