@@ -67,8 +67,9 @@ const patience = 15 * time.Second
 // Examine looks for what would stop a run of the plan under cfg, in the order in
 // which a run would meet it. It spends nothing and takes nothing: it makes one call
 // (a query of a task that nobody has), and writes and removes one small folder where
-// the batch and the locks would lie, and one small file in each bucket of the manifest. Without a key it makes the call all the same,
-// with a word that is no key, to see whether the endpoint can be reached.
+// the batch and the locks would lie, and one small file in each bucket of the manifest.
+// Without a key it makes the call all the same, with a word that is no key, to see
+// whether the endpoint can be reached.
 //
 // A plan of no jobs will do, such as &Plan{Manifest: *NewManifest()}; without a
 // region, nothing is called.

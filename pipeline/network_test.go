@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -136,6 +137,55 @@ func TestIncompleteListsProveNothing(t *testing.T) {
 	r.settled(report, 2)
 	if n := r.provider.Meter().Creates; n != 2 || missed != 2 {
 		t.Errorf("%d creates for 2 pairs, %d lists with a page missed", n, missed)
+	}
+}
+
+// What a list showed before it broke off counts. Here the two that are whole miss the
+// task in doubt, as pages that shift can, and only the one between them showed it.
+func TestBrokenListStillShows(t *testing.T) {
+	r := newRig(t, 600, emulator.Options{PageSizeMax: 1, QueriesPerSecond: -1}, "lost-reply:2")
+	var doubt atomic.Bool
+	lists := 0
+	moving := func(req *http.Request) (*http.Response, error) {
+		page := req.URL.Query().Get("page_no")
+		if !doubt.Load() || page == "" {
+			return wire(req)
+		}
+		if page == "1" {
+			lists++
+		}
+		switch {
+		case lists == 2 && page == "2":
+			return nil, errors.New("broken off")
+		case lists == 2 || lists > 3:
+			return wire(req)
+		}
+		resp, err := wire(asked(req, 2)) // the older task alone
+		if err != nil {
+			return nil, err
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		for _, field := range []string{"total", "total_page", "page_no"} {
+			text = bytes.Replace(text, []byte(`"`+field+`":2`), []byte(`"`+field+`":1`), 1)
+		}
+		resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+		resp.Header.Set("Content-Length", strconv.Itoa(len(text)))
+		return resp, err
+	}
+	report := r.run(r.plan(2, "true"), func(c *pipeline.Config) {
+		c.Transport = network(moving)
+		told := c.OnEvent
+		c.OnEvent = func(e pipeline.Event) {
+			if e.Kind == "unanswered" {
+				doubt.Store(true)
+			}
+			told(e)
+		}
+	})
+	r.settled(report, 2)
+	if n := r.provider.Meter().Creates; n != 2 || lists < 3 {
+		t.Errorf("%d creates for 2 pairs, %d lists", n, lists)
 	}
 }
 

@@ -165,8 +165,9 @@ func (w *workers) look(ctx context.Context, e batch.Effect) batch.Observation {
 		o, err = w.query(ctx, e.Task)
 	}
 	if err != nil {
+		shown := o.Rows // by a list, before it broke off
 		o = failure(err)
-		o.Result = batch.Failed
+		o.Result, o.Rows = batch.Failed, shown
 		w.trouble(string(e.Op), e.Job, err.Error())
 	}
 	o.Effect = e
@@ -209,8 +210,9 @@ func (w *workers) ask(ctx context.Context, id string) (dashscope.Task, error) {
 	return task, err
 }
 
-// list asks for every page, of all tasks or of those in one status. It is complete only if no page is missing; rows that
-// shift between pages meanwhile are the core's concern.
+// list asks for every page, of all tasks or of those in one status. It is complete
+// only if no page is missing; rows that shift between pages meanwhile are the core's
+// concern. With an error it returns what the pages before it showed.
 func (w *workers) list(ctx context.Context, status string) (batch.Observation, error) {
 	o := batch.Observation{Result: batch.Listed}
 	for page := 1; page <= listMaxPages; page++ {

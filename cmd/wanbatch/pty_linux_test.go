@@ -38,6 +38,23 @@ func openPTY(t *testing.T, wide, high int) (near, far *os.File) {
 	return near, far
 }
 
+// startOn starts the program on the far end of a terminal, which it alone holds then.
+// After a minute it is killed, so that reading from the near end ends.
+func startOn(t *testing.T, far *os.File, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("wanbatch", args...)
+	cmd.Env = append(append(os.Environ(), "HOME="+t.TempDir(), "CI=", "GORACE=atexit_sleep_ms=0"), env...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = far, far, far
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	far.Close()
+	late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() { late.Stop() })
+	return cmd
+}
+
 // A person hits Enter and Ctrl-C while the terminal is far behind: no row stays
 // behind, and the terminal is left as it was.
 func TestTerminalBehind(t *testing.T) {
@@ -48,15 +65,8 @@ func TestTerminalBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("wanbatch", "rehearse", dances(t, 12, 4), "-o", t.TempDir(), "--speed", "10", "--seed", "1")
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "CI=", "TERM=screen", "NO_COLOR=", "GORACE=atexit_sleep_ms=0")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = far, far, far
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	far.Close()
-	defer time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }).Stop() // reading from it ends then
+	cmd := startOn(t, far, []string{"TERM=screen", "NO_COLOR="},
+		"rehearse", dances(t, 12, 4), "-o", t.TempDir(), "--speed", "10", "--seed", "1")
 	buf := make([]byte, 1<<16)
 	take := func(until string) {
 		for seen := ""; !strings.Contains(seen, until); seen, _ = s.text() {
@@ -107,15 +117,8 @@ func TestTerminalBehind(t *testing.T) {
 func TestTerminalNo(t *testing.T) {
 	t.Parallel()
 	near, far := openPTY(t, 80, 60)
-	cmd := exec.Command("wanbatch", "run", dances(t, 1, 1), "-o", t.TempDir(), "--endpoint", "http://127.0.0.1:1")
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "CI=", "DASHSCOPE_API_KEY=sk-test", "TERM=dumb", "GORACE=atexit_sleep_ms=0")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = far, far, far
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	far.Close()
-	defer time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }).Stop() // reading from it ends then
+	cmd := startOn(t, far, []string{"TERM=dumb", "DASHSCOPE_API_KEY=sk-test"},
+		"run", dances(t, 1, 1), "-o", t.TempDir(), "--endpoint", "http://127.0.0.1:1")
 	seen, buf := "", make([]byte, 1<<16)
 	take := func(until string) {
 		for !strings.Contains(seen, until) {

@@ -62,6 +62,7 @@ func TestBlindListsStillShow(t *testing.T) {
 	for _, partial := range []Observation{
 		{Result: Listed, Complete: true, Rows: []Row{orphan}}, // without our own task
 		{Result: Listed, Complete: false, Rows: []Row{orphan}},
+		{Result: Failed, Class: ClassRetry, Rows: []Row{orphan}},
 	} {
 		r := newRig(t, 2, exclusive(ExclusiveAll))
 		r.baseline()
@@ -73,7 +74,7 @@ func TestBlindListsStillShow(t *testing.T) {
 		r.answer(r.await(OpList), partial)
 		r.list(ours)
 		if got := r.last(Adopted).Task; got != "orphan" {
-			t.Errorf("complete %v: adopted %q, want the task that one list showed", partial.Complete, got)
+			t.Errorf("%s, complete %v: adopted %q, want the task that one list showed", partial.Result, partial.Complete, got)
 		}
 	}
 }

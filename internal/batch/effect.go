@@ -63,7 +63,7 @@ const (
 	DiskFull  Result = "disk_full" // fetch: no room for the file; create: none for the intent, which was not made
 	Sent      Result = "sent"      // upload: Store, Address and Life are set
 	Changed   Result = "changed"   // upload: the file is not what was planned; Code and Message say how
-	Failed    Result = "failed"    // list, query, cancel, fetch, upload: Class and RetryAfter are set
+	Failed    Result = "failed"    // list, query, cancel, fetch, upload: Class and RetryAfter are set; list: Rows, as far as it came
 	Interrupt Result = "interrupt" // no effect: the operator wants to stop
 )
 
