@@ -281,7 +281,7 @@ func examineLane(folder string, p *Plan, cfg Config) Check {
 	}
 	us := self(folder)
 	us.Begun = begunIn(folder)
-	if err := reserved(last, us, path); err != nil {
+	if err := reserved(last, us, path, func() (time.Time, error) { return time.Now(), nil }); err != nil {
 		return fine("lane", "%s", plainText(err)).problem(ErrLocked, "")
 	}
 	return fine("lane", "free")

@@ -120,7 +120,9 @@ func holdLane(ctx context.Context, cfg Config, e endpoint, w *workers, f *folder
 	}
 	what := "lane " + e.origin + " with key " + w.key.Fingerprint()
 	var err error
-	h.lock, err = acquire(ctx, cfg, path, h.owner, what, func(last journal.Owner) error { return reserved(last, h.owner, path) })
+	h.lock, err = acquire(ctx, cfg, path, h.owner, what, func(last journal.Owner) error {
+		return reserved(last, h.owner, path, func() (time.Time, error) { return w.earlierClock(ctx) })
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +137,8 @@ func lanePath(cfg Config, e endpoint, key dashscope.Secret, model string) string
 }
 
 // reserved refuses a lane whose last holder left a create in doubt, unless we are
-// that batch. path is the lock.
-func reserved(last, us journal.Owner, path string) error {
+// that batch. path is the lock; clock tells the time where that decides.
+func reserved(last, us journal.Owner, path string, clock func() (time.Time, error)) error {
 	if last.Batch == "" || last.Batch == us.Batch && last.Begun.Equal(us.Begun) {
 		return nil
 	}
@@ -145,7 +147,7 @@ func reserved(last, us journal.Owner, path string) error {
 	_, err := readJournal(last.Batch, noting(&begun, replayInto(core)))
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || err == nil && !last.Begun.IsZero() && !begun.Equal(last.Begun): // an older program did not say
-		return reservedByAbsent(last, us, path)
+		return reservedByAbsent(last, us, path, clock)
 	case err != nil:
 		return fmt.Errorf("%w: the lane's last batch cannot be read: %w", ErrLocked, err)
 	case len(core.View().InDoubt) == 0 || sameFolder(last.Batch, us.Batch):
@@ -157,8 +159,15 @@ func reserved(last, us journal.Owner, path string) error {
 
 // reservedByAbsent judges a lane whose last batch is not where it was: it was moved,
 // perhaps to where we are, or its disk is away, or it was deleted.
-func reservedByAbsent(last, us journal.Owner, path string) error {
-	if last.Begun.Equal(us.Begun) || !time.Now().Before(last.Unsettled) {
+func reservedByAbsent(last, us journal.Owner, path string, clock func() (time.Time, error)) error {
+	if last.Begun.Equal(us.Begun) || last.Unsettled.IsZero() {
+		return nil
+	}
+	now, err := clock()
+	if err != nil {
+		return fmt.Errorf("see whether the lane is still reserved for batch %s, by the provider's clock: %w", last.Batch, err)
+	}
+	if !now.Before(last.Unsettled) {
 		return nil
 	}
 	return fmt.Errorf("%w: the lane is reserved: batch %s had a create in doubt and is not there any more; if it was moved, "+
@@ -182,6 +191,23 @@ func sameFolder(a, b string) bool {
 	}
 	other, err := os.Stat(b)
 	return err == nil && os.SameFile(one, other)
+}
+
+// earlierClock is the earlier of our clock and the provider's, if that tells one: a
+// clock of ours that runs ahead must not end a reservation.
+func (w *workers) earlierClock(ctx context.Context) (time.Time, error) {
+	now := time.Now()
+	if err := w.queries.Wait(ctx); err != nil {
+		return now, err
+	}
+	theirs, err := w.client.Probe(ctx)
+	switch {
+	case !theirs.IsZero() && theirs.Before(now):
+		return theirs, nil
+	case theirs.IsZero():
+		return now, err
+	}
+	return now, nil
 }
 
 // until is when the provider has forgotten a task that is created now.

@@ -206,6 +206,36 @@ func TestLockOfAKilledRun(t *testing.T) {
 	}
 }
 
+// A clock of ours that runs ahead of the provider's does not end a reservation, and
+// neither does a provider that cannot be asked for the time.
+func TestClockAheadKeepsTheLane(t *testing.T) {
+	r := newRig(t, 600, emulator.Options{}, "lost-reply:1")
+	r.doubtful(r.plan(1, "true"))
+	if err := os.RemoveAll(r.folder()); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(r.laneFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := []byte(`"unsettled":"` + time.Now().Add(-time.Hour).UTC().Format(time.RFC3339) + `"`)
+	text = regexp.MustCompile(`"unsettled":"[^"]*"`).ReplaceAll(text, over)
+	if err := os.WriteFile(r.laneFile(), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	behind := newRig(t, 600, emulator.Options{}, "date-skew") // by 100 minutes
+	at := func(url string) func(*pipeline.Config) {
+		return func(c *pipeline.Config) { c.Transport = detour(url) }
+	}
+	if _, err := r.try(t.Context(), r.other(), at(behind.server.URL)); !errors.Is(err, pipeline.ErrLocked) {
+		t.Errorf("where the provider's clock says that it is not over: %v", err)
+	}
+	if _, err := r.try(t.Context(), r.other(), at("http://127.0.0.1:1")); err == nil {
+		t.Error("nobody told the time, and the lane was taken")
+	}
+	r.run(r.other())
+}
+
 // A lock that an older program left names its batch only by where it is, and keeps
 // its lane as it did.
 func TestLockOfAnOlderProgram(t *testing.T) {
