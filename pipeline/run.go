@@ -39,6 +39,11 @@ func Run(ctx context.Context, p *Plan, cfg Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Key != "" { // none is needed to find that everything is at rest
+		if err := dashscope.NewSecret(string(cfg.Key)).Check(); err != nil {
+			return nil, plainUsagef("%v", err)
+		}
+	}
 	if p.reuse == nil { // it was not bound to this configuration
 		if p, err = p.Under(cfg); err != nil {
 			return nil, err

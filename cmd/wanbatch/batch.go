@@ -28,6 +28,18 @@ func (w *place) nameFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&w.name, "name", "", "`name` of the batch and its folder, instead of the manifest's")
 }
 
+// flagged is the place as flags that must be given again.
+func (w *place) flagged() []string {
+	var flags []string
+	if w.output != "output" {
+		flags = append(flags, "--output", w.output)
+	}
+	if w.name != "" {
+		flags = append(flags, "--name", w.name)
+	}
+	return flags
+}
+
 // folder is the batch folder of a manifest.
 func (w *place) folder(m *pipeline.Manifest) string { return pipeline.FolderOf(w.output, m) }
 
@@ -106,5 +118,25 @@ func (p *program) folderOf(arg string, w place) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return w.folder(m), nil
+	return w.begun(arg, m)
+}
+
+// begun returns the batch folder of a manifest that was read from arg, if it was ever
+// run.
+func (w *place) begun(arg string, m *pipeline.Manifest) (string, error) {
+	folder := w.folder(m)
+	for _, left := range []string{"journal.jsonl", "report.json"} { // what is wrong with one of these alone is told by whoever reads it
+		if exists(filepath.Join(folder, left)) {
+			return folder, nil
+		}
+	}
+	where := "there is no batch in " + folder
+	if exists(filepath.Join(folder+rehearsalSuffix, "journal.jsonl")) {
+		where += ", only its rehearsal in " + folder + rehearsalSuffix
+	}
+	name := arg
+	if arg == pipeline.StdinName {
+		name = "the manifest from standard input"
+	}
+	return "", usagef("%s has not been run yet: %s; %s begins it", name, where, pipeline.CommandLine("run", []string{arg}, w.flagged()...))
 }

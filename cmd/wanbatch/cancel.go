@@ -76,7 +76,7 @@ func (p *program) cancel(ctx context.Context, arg string, o cancelOptions) error
 		}
 		return err
 	}
-	p.out.line("%s: %s canceled; %s", report.Batch, count(canceled(before, report), "task"), counts(report))
+	p.out.line("%s: %s; %s", report.Batch, outcome(before, report), counts(report))
 	if !report.Complete {
 		p.out.line("run the manifest again to go on with the jobs that are left")
 	}
@@ -93,7 +93,8 @@ func (p *program) laneOf(arg string, where place) (string, pipeline.Lane, error)
 	if err != nil {
 		return "", pipeline.Lane{}, err
 	}
-	return where.folder(m), m.Lane, nil
+	folder, err := where.begun(arg, m)
+	return folder, m.Lane, err
 }
 
 // waiting is how many tasks may still wait at the provider, as far as is known.
@@ -107,17 +108,31 @@ func waiting(r *pipeline.Report) int {
 	return n
 }
 
-// canceled is how many tasks were canceled between two reports.
-func canceled(before, after *pipeline.Report) int {
-	waited := map[string]bool{}
+// outcome tells what became of the tasks that were asked to be canceled, as far as is
+// known: some had begun or ended before the provider was asked.
+func outcome(before, after *pipeline.Report) string {
+	asked, now := map[string]bool{}, map[string]int{}
 	for _, j := range before.Jobs {
-		waited[j.ID] = j.State == "queued"
+		asked[j.ID] = j.State == "queued"
 	}
-	n := 0
 	for _, j := range after.Jobs {
-		if waited[j.ID] && j.Error != nil && j.Error.Code == "Canceled" {
-			n++
+		switch {
+		case !asked[j.ID]:
+		case j.Error != nil && j.Error.Code == "Canceled":
+			now["canceled"]++
+		case j.State == "failed":
+			now["had failed"]++
+		case j.State == "running":
+			now["had begun to run"]++
+		case j.State == "queued":
+			now["not answered for yet"]++
+		default:
+			now["had succeeded"]++
 		}
 	}
-	return n
+	text := count(now["canceled"], "task") + " canceled"
+	for _, other := range []string{"had begun to run", "had succeeded", "had failed", "not answered for yet"} {
+		text += some(now[other], other)
+	}
+	return text
 }

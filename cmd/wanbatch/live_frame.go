@@ -219,7 +219,8 @@ func rowsOf(n int) int {
 	return n + 1
 }
 
-// tasks lists those that can be running, the oldest first.
+// tasks lists those that can be running, the oldest first. The title counts those
+// that are not shown, with those that wait at the provider for one of these to end.
 func (s scene) tasks(room, most int) []string {
 	if most == 0 {
 		return nil
@@ -235,7 +236,8 @@ func (s scene) tasks(room, most int) []string {
 	if leastWidth(rows) > room {
 		rows = brief // the end is what matters
 	}
-	return append([]string{s.title("tasks", len(s.Running), most, room)}, grid(rows, s.names(), room)...)
+	ahead := max(0, s.States["queued"]+s.States["running"]-len(s.Running))
+	return append([]string{s.title("tasks", len(s.Running)+ahead, most, room, some(ahead, "waiting their turn"))}, grid(rows, s.names(), room)...)
 }
 
 // names is how wide the names are in all lists, so that what stands beside them
@@ -279,7 +281,7 @@ func (s scene) downloads(room, most int) []string {
 		}
 		rows = append(rows, row)
 	}
-	return append([]string{s.title("downloads", len(s.Fetching), most, room)}, grid(rows, s.names(), room)...)
+	return append([]string{s.title("downloads", max(len(s.Fetching), s.States["fetching"]), most, room, "")}, grid(rows, s.names(), room)...)
 }
 
 // lately lists the newest problems. A spare row shows a second line of one.
@@ -287,7 +289,7 @@ func (s scene) lately(room, most, spare int) []string {
 	if most == 0 {
 		return nil
 	}
-	lines := []string{s.title("problems", len(s.problems), most, room)}
+	lines := []string{s.title("problems", len(s.problems), most, room, "")}
 	for _, p := range s.problems[:most] {
 		text := "  " + short(s.clock.Sub(p.at)) + " ago"
 		if p.times > 1 {
@@ -310,9 +312,9 @@ func (s scene) lately(room, most, spare int) []string {
 }
 
 // title heads a list, and tells if it is not shown whole.
-func (s scene) title(name string, all, shown, room int) string {
+func (s scene) title(name string, all, shown, room int, why string) string {
 	if shown < all {
-		name += fmt.Sprintf(" (%d of %d)", shown, all)
+		name += fmt.Sprintf(" (%d of %d%s)", shown, all, why)
 	}
 	return s.paint(bold, cut(name, room))
 }

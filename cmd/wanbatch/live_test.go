@@ -75,7 +75,7 @@ a long line of a log that does not fit into the eighty columns of this terminal
 # 46 done  ! 2 failed  ? 1 quarantined  > 3 under way  . 68 waiting
 billed 27.04   held 1.92   cap 300.00 USD
 eta 1h59m to 3h59m, 02:00 to 04:00   started 12s ago
-tasks
+tasks (1 of 3, 2 waiting their turn)
   alice-salsa   running   1m07s   ends in 28s, 00:00:40
 downloads
   bo-jump       7.3 MB of 13 MB   58%   350 kB/s
@@ -247,6 +247,30 @@ func TestFrameFits(t *testing.T) {
 	}
 }
 
+// Every task at the provider is shown or counted.
+func TestFrameCountsTasks(t *testing.T) {
+	for _, size := range []struct{ wide, high int }{{79, 23}, {39, 11}} {
+		for running := 1; running <= 12; running++ {
+			for ahead := range 3 {
+				for _, with := range []pipeline.Progress{{}, busy()} {
+					p := pipeline.Progress{Jobs: 120, States: map[string]int{"running": 1, "queued": running - 1 + ahead, "fetching": len(with.Fetching)}, Fetching: with.Fetching}
+					for i := range running {
+						p.Running = append(p.Running, pipeline.Watched{Job: fmt.Sprintf("job-%02d", i), State: "running", Expected: time.Minute})
+					}
+					text := strings.Join(scene{Progress: p, rates: rates{}}.frame(size.wide, size.high), "\n")
+					shown, want := strings.Count(text, "\n  job-"), "\ntasks\n"
+					if all := running + ahead; shown < all {
+						want = fmt.Sprintf("\ntasks (%d of %d%s)\n", shown, all, some(ahead, "waiting their turn"))
+					}
+					if shown == 0 || size.high > 20 && shown < running || !strings.Contains(text, want) {
+						t.Errorf("%d running, %d ahead: %d shown, want %q in:\n%s", running, ahead, shown, want, text)
+					}
+				}
+			}
+		}
+	}
+}
+
 // On a small terminal each line keeps what matters, and none says it twice.
 func TestFrameSmall(t *testing.T) {
 	p := busy()
@@ -256,7 +280,7 @@ func TestFrameSmall(t *testing.T) {
 46/120 done, 2 failed, 1 quarantined
 billed 27.04 + held 1.92 of 300 USD
 eta 2h00m to 4h00m   started 0s ago
-tasks
+tasks (1 of 3, 2 waiting their turn)
   alice-salsa   ends in 30s
 downloads
   bo-jump       1 byte of 13 MB   0%`

@@ -112,7 +112,7 @@ func describe(e pipeline.Event) (zerolog.Level, string) {
 		return zerolog.InfoLevel, "task runs"
 	case "withdrawn":
 		if e.By == "operator" {
-			return zerolog.InfoLevel, "task waits, asked to cancel it"
+			return zerolog.InfoLevel, "asked to cancel the task if it still waits"
 		}
 		return zerolog.InfoLevel, "task waited too long, asked to cancel it"
 	case "ended":

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -134,8 +135,8 @@ func startEmulator(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // checkMeter checks a figure of the emulator's own count: meter NAME VALUE. A dot
-// leads into a map, whose figures change while a run goes on: for such a one it
-// waits, for at most 10 s.
+// leads into a map or a list, whose figures change while a run goes on: for such a
+// one it waits, for at most 10 s.
 func checkMeter(ts *testscript.TestScript, neg bool, args []string) {
 	deadline := time.Now().Add(10 * time.Second)
 	for {
@@ -158,6 +159,12 @@ func readMeter(ts *testscript.TestScript, path []string) string {
 	var count any
 	ts.Check(json.NewDecoder(answer.Body).Decode(&count))
 	for _, name := range path {
+		if list, ok := count.([]any); ok {
+			n, err := strconv.Atoi(name)
+			ts.Check(err)
+			count = list[n]
+			continue
+		}
 		count = count.(map[string]any)[name]
 	}
 	return fmt.Sprint(count)

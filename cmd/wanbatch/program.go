@@ -164,7 +164,7 @@ func flagsIn(err error, form string) []string {
 func flagError(cmd *cobra.Command, err error) error {
 	if wrong := (*pflag.InvalidValueError)(nil); errors.As(err, &wrong) {
 		wants := map[string]string{"int": "a whole number", "int64": "a whole number", "uint64": "a whole number from 0", "float64": "a number",
-			"bool": "true or false", "duration": "a time like 90s or 2h"}[wrong.GetFlag().Value.Type()]
+			"bool": "true or false", "stringSlice": "names with commas between them, like one,two", "duration": "a time like 90s or 2h"}[wrong.GetFlag().Value.Type()]
 		if errors.Is(err, strconv.ErrRange) {
 			wants = "a smaller number"
 		}

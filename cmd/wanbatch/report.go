@@ -33,6 +33,9 @@ func (p *program) reportCommand() *cobra.Command {
 			"are never added. Rehearsals, and what else a server on this machine made, are\n" +
 			"left out: the provider bills nothing of them. --format focus prints the charges\n" +
 			"of all the others.\n\n" +
+			"In CSV, a cell that a spreadsheet might take for a formula begins with an\n" +
+			"apostrophe, ids too: the job -one stands there as '-one. JSON has them as they\n" +
+			"are.\n\n" +
 			"All amounts are confirmed usage at list price, before free quota, discounts and\n" +
 			"tax.\n\n" +
 			"Exits 0 if the report was written, however the jobs stand; 2 if there is no\n" +

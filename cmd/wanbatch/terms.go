@@ -22,6 +22,7 @@ type terms struct {
 	limit         int
 	limited       func() bool // --limit was given
 	only          []string
+	chosen        func() bool // --only was given
 	retryFailed   bool
 	acceptChanges bool
 	reuse         []string
@@ -34,6 +35,7 @@ func (o *terms) flags(cmd *cobra.Command) {
 	f.StringVar(&o.maxCost, "max-cost", "", "never let the batch cost more than `amount`, over its whole life; it stands until another is given")
 	o.limited = func() bool { return f.Changed("limit") }
 	f.IntVar(&o.limit, "limit", 0, "submit only the first `n` jobs: try one first")
+	o.chosen = func() bool { return f.Changed("only") }
 	f.StringSliceVar(&o.only, "only", nil, "submit only the jobs with these `ids`")
 	f.BoolVar(&o.retryFailed, "retry-failed", false, "submit failed and lost jobs again")
 	f.BoolVar(&o.acceptChanges, "accept-changes", false, "pay again for jobs whose content changed")
@@ -49,17 +51,17 @@ func (o *terms) check() error {
 	if o.limited() && o.limit < 1 { // 0 may be a variable that nobody set, and would mean all
 		return usagef("--limit is a number of jobs from 1, not %d", o.limit)
 	}
+	if o.chosen() && len(o.only) == 0 { // likewise
+		return usagef("--only names no job; leave it out for all of them")
+	}
 	return nil
 }
 
 // sameBatch are the terms without which a command means another batch, or pays
 // somebody else, or other prices.
 func (o *terms) sameBatch() []string {
-	var flags []string
-	if o.output != "output" {
-		flags = append(flags, "--output", o.output)
-	}
-	for _, f := range [][2]string{{"--name", o.name}, {"--prices", o.prices}, {"--endpoint", o.endpoint}} {
+	flags := o.place.flagged()
+	for _, f := range [][2]string{{"--prices", o.prices}, {"--endpoint", o.endpoint}} {
 		if f[1] != "" {
 			flags = append(flags, f[:]...)
 		}

@@ -130,7 +130,7 @@ func TestTerminalRun(t *testing.T) {
 	m := newTmux(t, 80, 24, fmt.Sprintf("trap : INT; wanbatch run %s -o %s --endpoint %s", dances(t, 8, 3), t.TempDir(), s.url))
 	m.until("submit 8 jobs for 3.84 USD? [y/N]")
 	m.do("send-keys", "y", "Enter")
-	screen := m.until("[", "] ", "under way", "billed ", "held ", "eta ", "tasks\n", "ends in ", "problems\n", "failed, not charged")
+	screen := m.until("[", "] ", "under way", "billed ", "held ", "eta ", "tasks", "ends in ", "problems\n", "failed, not charged")
 	if n := bars(screen); n != 1 {
 		t.Errorf("%d bars on the screen:\n%s", n, screen)
 	}
@@ -152,7 +152,7 @@ func TestTerminalRun(t *testing.T) {
 func TestTerminalRehearse(t *testing.T) {
 	t.Parallel()
 	m := newTmux(t, 200, 50, fmt.Sprintf("wanbatch rehearse %s -o %s --speed 40 --seed 1", dances(t, 60, 40), t.TempDir()))
-	m.until("of 60 jobs", "tasks\n", "dance-03 ", "running ")
+	m.until("of 60 jobs", "tasks", "dance-03 ", "running ")
 	m.do("resize-window", "-x", "110", "-y", "50")
 	screen := m.until("of 60 jobs", "done")
 	if n := bars(screen); n > 1 {

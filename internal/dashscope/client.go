@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -73,7 +72,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkKey(cfg.Key); err != nil {
+	if err := cfg.Key.Check(); err != nil {
 		return nil, err
 	}
 	if cfg.Workspace != "" && !workspaceID.MatchString(cfg.Workspace) {
@@ -98,19 +97,6 @@ func New(cfg Config) (*Client, error) {
 		c.read = 30 * time.Second
 	}
 	return c, nil
-}
-
-// checkKey refuses what could not stand in a header, without repeating it.
-func checkKey(key Secret) error {
-	if key.IsZero() {
-		return errors.New("API key is empty")
-	}
-	for _, r := range key.reveal() {
-		if r <= ' ' || r > '~' {
-			return errors.New("API key holds a character that no key has: white space, control or non-ASCII")
-		}
-	}
-	return nil
 }
 
 // Close drops idle connections. The client stays usable.

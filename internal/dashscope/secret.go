@@ -3,6 +3,7 @@ package dashscope
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -29,6 +30,20 @@ func NewSecret(key string) Secret {
 
 // IsZero reports whether there is no key.
 func (s Secret) IsZero() bool { return s.reveal() == "" }
+
+// Check refuses a key that is empty or could not stand in a header, without
+// repeating it.
+func (s Secret) Check() error {
+	if s.IsZero() {
+		return errors.New("the API key is empty")
+	}
+	for _, r := range s.reveal() {
+		if r <= ' ' || r > '~' {
+			return errors.New("the API key holds a character that no key has: white space, control or non-ASCII")
+		}
+	}
+	return nil
+}
 
 // Fingerprint returns the first 8 hexadecimal digits of the key's SHA-256, which
 // names the key in locks, journals and reports without giving it away. It is ""
