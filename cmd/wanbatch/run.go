@@ -120,7 +120,15 @@ func (p *program) carryOut(ctx context.Context, arg string, o runOptions, m *mon
 		return err
 	}
 	if o.dry {
-		return p.dryRun(plan, ahead, folder, cfg)
+		if err := p.dryRun(plan, ahead, folder, cfg); err != nil || ahead.report == nil {
+			return err
+		}
+		missing := ahead.report.Missing(folder, time.Now())
+		if len(missing) > 0 {
+			p.out.line("")
+		}
+		p.out.missing(missing, ahead.report, folder, arg, o.sameAccount())
+		return nil
 	}
 	if len(ahead.submit)+ahead.follow > 0 || ahead.unfinished {
 		if cfg.Key, err = p.apiKey(plan.Manifest.Lane); err != nil {
@@ -142,6 +150,9 @@ func (p *program) carryOut(ctx context.Context, arg string, o runOptions, m *mon
 	}
 	p.err.summary(report, folder, o.quiet)
 	refused := errors.Is(err, pipeline.ErrUsage) || errors.Is(err, pipeline.ErrLocked) // and says what to do itself
+	if !o.quiet {
+		p.err.missing(report.Missing(folder, time.Now()), report, folder, arg, o.sameAccount())
+	}
 	if !o.quiet && !refused {
 		p.err.next(report, err, arg, o.sameBatch())
 	}

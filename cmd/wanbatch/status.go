@@ -18,10 +18,12 @@ func (p *program) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status MANIFEST|DIR",
 		Short: "what the journal says; no network",
-		Long: "Tells where a batch stands, from its journal alone: also while it runs, after a\n" +
+		Long: "Tells where a batch stands, from its journal: also while it runs, after a\n" +
 			"crash, or on another machine. Names the process that works on it now, or says\n" +
-			"how the last run ended. Changes and repairs nothing. The JSON is that of\n" +
-			"report.json, with that process as \"holder\".\n\n" +
+			"how the last run ended. Names finished videos that are not in the folder any\n" +
+			"more, by a look at their lengths; audit reads them. Changes and repairs nothing.\n" +
+			"The JSON is that of report.json, with that process as \"holder\" and those videos\n" +
+			"as \"missing\".\n\n" +
 			"Exits 0 if the journal could be read, however the jobs stand; 2 if there is no\n" +
 			"batch, 1 if the journal is damaged.",
 		Example: "  wanbatch status output/spring-dance",
@@ -44,19 +46,25 @@ func (p *program) status(arg string, where place, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	missing := r.Missing(folder, time.Now())
 	holder, _ := pipeline.HolderOf(folder) // a courtesy: where it cannot be told, nobody is named
 	if asJSON {
 		lines := json.NewEncoder(p.out)
 		lines.SetIndent("", "  ")
 		return lines.Encode(struct {
 			*pipeline.Report
-			Holder *pipeline.Holder `json:"holder,omitzero"`
-		}{r, holder})
+			Holder  *pipeline.Holder   `json:"holder,omitzero"`
+			Missing []pipeline.Missing `json:"missing,omitempty"`
+		}{r, holder, missing})
 	}
 	p.out.summary(r, folder, false)
 	p.out.labeled("lane", r.Lane.Region+" "+r.Model+at(r.Lane))
 	p.out.labeled("journal", count(int(r.Journal.Records), "record")+", the newest of "+r.GeneratedAt.Local().Format(time.DateTime))
 	p.out.presence(r, holder)
+	if folder == arg {
+		arg = "MANIFEST"
+	}
+	p.out.missing(missing, r, folder, arg, outside(folder))
 	return nil
 }
 

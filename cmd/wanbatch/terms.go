@@ -69,6 +69,13 @@ func (o *terms) sameBatch() []string {
 	return flags
 }
 
+// sameAccount is sameBatch for a batch of another name.
+func (o *terms) sameAccount() []string {
+	other := *o
+	other.name = ""
+	return other.sameBatch()
+}
+
 // flagged are the terms as flags that must be given again.
 func (o *terms) flagged() []string {
 	flags := o.sameBatch()
