@@ -57,8 +57,8 @@ func (f *Findings) Proven() bool { return len(f.Problems) == 0 }
 //
 // What it cannot see: a folder of which everything, the report included, was
 // replaced by an older or another consistent state; and, as a note then says, the end
-// of the journal of a batch that has no report yet, because no run came to an end. Keep
-// Findings.Head elsewhere to notice either.
+// of the journal of a batch that has no report yet, because at most one run came to an
+// end. Keep Findings.Head elsewhere to notice either.
 //
 // An error means that there was nothing to audit (it matches [ErrUsage] if the
 // folder holds no batch) or that the journal could not be read.
@@ -91,7 +91,7 @@ type auditor struct {
 	root  *os.Root
 	found *Findings
 	held  bool // a run goes on
-	ended bool // some run ended on purpose: such a one writes a report
+	ended int  // runs that ended on purpose: such a one writes a report, unless it is killed just then
 	files map[string]reportFile
 
 	core    *batch.Batch    // fold of the records that are proven
@@ -161,7 +161,9 @@ func (a *auditor) fold(line int, payload json.RawMessage) error {
 	for _, wrong := range a.books.enter(e) {
 		a.problem(lineOf(line), "compare with the provider's bill; the report repeats the recorded amount", "%s", wrong)
 	}
-	a.ended = a.ended || e.Kind == batch.Closed
+	if e.Kind == batch.Closed {
+		a.ended++
+	}
 	if e.Artifact != nil {
 		a.stored[e.Artifact.Path] = true
 	}

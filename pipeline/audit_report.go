@@ -37,8 +37,12 @@ func (a *auditor) auditReports() {
 	if a.core.Begin() == nil {
 		return // no run came as far as a report
 	}
-	if a.noReportYet() {
-		a.note(reportJSON, "nothing: wanbatch run or wanbatch report writes it", "there is no report yet, so nothing vouches for the end of the journal")
+	if a.firstReport() && a.without(reportJSON, reportCSV, reportHTML) {
+		what := "there is no report yet"
+		if a.ended > 0 {
+			what = "there is no report: the run was killed after its last record, or the report was removed"
+		}
+		a.note(reportJSON, "nothing: wanbatch run or wanbatch report writes it", what+", so nothing vouches for the end of the journal")
 		return
 	}
 	var want *Report
@@ -47,23 +51,36 @@ func (a *auditor) auditReports() {
 	if ok {
 		want, revision = a.auditJSON(text)
 	}
-	a.auditPage(want)
+	page := a.auditPage(want)
 	if want == nil { // the table is then compared with the journal as it is
 		want, _ = newReport(a.core, a.head, a.path) // no error: there is a begin
 	}
-	if table, ok := a.reportText(reportCSV); ok {
+	if ok && a.firstReport() && a.without(reportCSV, reportHTML) { // report.json is written first
+		a.note(reportCSV, writeReportAgain, "it is missing")
+		return
+	}
+	table, ok := a.reportText(reportCSV)
+	switch {
+	case !ok:
+	case page != nil && page.Journal != want.Journal && bytes.Equal(table, encoded(page.CSV)):
+		a.note(reportCSV, writeReportAgain, "it is that of an earlier report, as "+reportHTML+" is: a run was killed between them")
+	default:
 		a.auditCSV(table, want, revision)
 	}
 }
 
-// noReportYet reports whether all runs so far were killed before they wrote a report.
-func (a *auditor) noReportYet() bool {
-	for _, f := range a.files {
-		if !errors.Is(f.err, fs.ErrNotExist) {
+// firstReport reports whether the first report may be yet to be written, or be written
+// in part: all runs so far were killed before they had, the last one perhaps just before.
+func (a *auditor) firstReport() bool { return a.ended <= 1 && !a.held }
+
+// without reports whether none of these files is there.
+func (a *auditor) without(names ...string) bool {
+	for _, name := range names {
+		if !errors.Is(a.files[name].err, fs.ErrNotExist) {
 			return false
 		}
 	}
-	return !a.ended && !a.held
+	return true
 }
 
 // reportFile is what reading a file of the report gave.
@@ -175,42 +192,44 @@ func commandFolder(r *Report) string {
 // auditPage proves the report in report.html, which is the page's only source of
 // what it shows, at the head that it carries. Without the page nothing is missing:
 // report.json vouches for the journal. want is the fold at the head that report.json
-// carries, nil if there is none.
-func (a *auditor) auditPage(want *Report) {
+// carries, nil if there is none; returned is that at the page's own head, nil if there is
+// none.
+func (a *auditor) auditPage(want *Report) *Report {
 	page, err := a.files[reportHTML].text, a.files[reportHTML].err
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && a.held:
-		return // its run writes it at the end
+		return nil // its run writes it at the end
 	case errors.Is(err, fs.ErrNotExist):
 		a.note(reportHTML, writeReportAgain, "it is missing")
-		return
+		return nil
 	case err != nil:
 		a.problem(reportHTML, "make it readable", "%v", err)
-		return
+		return nil
 	}
 	var got Report
 	text := pageReport(page)
 	if err := json.Unmarshal(text, &got); err != nil {
 		a.problem(reportHTML, writeReportAgain, "it holds no report: %v", err)
-		return
+		return nil
 	}
 	if want == nil || want.Journal != got.Journal {
 		if want, err = a.reportAt(got.Journal, commandFolder(&got)); err != nil {
 			a.problem(reportHTML+": journal", cutJournal, "%v", err)
-			return
+			return nil
 		}
 	}
 	expected := encoded(want.HTML)
 	if bytes.Equal(page, expected) {
-		return
+		return want
 	}
 	if bytes.Equal(bytes.TrimSpace(text), bytes.TrimSpace(pageReport(expected))) {
 		a.note(reportHTML, writeReportAgain, "its report is right, but the page around it is not what this wanbatch writes: another version did, or somebody changed it")
-		return
+		return want
 	}
 	d := &mismatch{auditor: a, file: reportHTML, revision: got.Revision}
 	d.json("", parsed(text), parsed(pageReport(expected)))
 	d.end()
+	return want
 }
 
 // auditCSV compares report.csv with the same fold, cell by cell.

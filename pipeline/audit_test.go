@@ -406,13 +406,22 @@ func TestAuditBeforeTheFirstReport(t *testing.T) {
 	if closed := lines[len(lines)-2]; !strings.Contains(closed, `"closed"`) {
 		t.Fatalf("the journal ends with %s", closed)
 	}
-	for _, name := range []string{"report.json", "report.csv", "report.html"} {
-		remove(t, r.folder(), name)
+	wantNote := func(where, word string) *pipeline.Findings {
+		t.Helper()
+		f := wantProven(t, r.folder())
+		if len(f.Notes) == 0 || f.Notes[0].Where != where || !strings.Contains(f.Notes[0].What, word) || !strings.Contains(f.Notes[0].Do, "wanbatch report") {
+			t.Errorf("notes %+v, want %q of %s", f.Notes, word, where)
+		}
+		return f
 	}
-	wantAmong(t, r.folder(), "report.json", "missing") // a run that ends writes one
+	remove(t, r.folder(), "report.html")
+	remove(t, r.folder(), "report.csv") // the one that is written second
+	wantNote("report.html", "missing")
+	remove(t, r.folder(), "report.json")
+	wantNote("report.json", "after its last record")
 	write(t, r.folder(), "journal.jsonl", strings.Join(lines[:len(lines)-2], ""))
-	f := wantProven(t, r.folder())
-	if len(f.Notes) != 1 || f.Notes[0].Where != "report.json" || !strings.Contains(f.Notes[0].What, "no report yet") {
+	f := wantNote("report.json", "no report yet")
+	if len(f.Notes) != 1 {
 		t.Errorf("notes %+v", f.Notes)
 	}
 	if f.Artifacts != 2 {
@@ -420,6 +429,27 @@ func TestAuditBeforeTheFirstReport(t *testing.T) {
 	}
 	flip(t, r.folder(), "videos/job-001.mp4", 77)
 	wantProblem(t, r.folder(), "videos/job-001.mp4", "other bytes")
+}
+
+// A run that is killed between the files of its report leaves an earlier table, and an
+// earlier page. Such a table is no damage, one of no report is.
+func TestAuditBetweenTheFilesOfAReport(t *testing.T) {
+	r := audited(t)
+	earlier := snapshot(t, r.folder())
+	r.run(r.plan(3, "true"))
+	for _, name := range []string{"report.csv", "report.html"} {
+		write(t, r.folder(), name, earlier[name])
+	}
+	f := wantProven(t, r.folder())
+	if len(f.Notes) != 1 || f.Notes[0].Where != "report.csv" || !strings.Contains(f.Notes[0].What, "earlier") {
+		t.Errorf("notes %+v", f.Notes)
+	}
+	write(t, r.folder(), "report.csv", strings.Replace(earlier["report.csv"], `"job-000"`, `"job-007"`, 1))
+	wantAmong(t, r.folder(), "report.csv: line 2, id", "")
+	for _, name := range []string{"report.json", "report.csv", "report.html"} {
+		remove(t, r.folder(), name)
+	}
+	wantAmong(t, r.folder(), "report.json", "missing") // of two runs that ended, one wrote a report
 }
 
 // A report of an older program is proven as far as that program knew, and called what
