@@ -13,7 +13,7 @@ import (
 //	started   the run begins; Message describes the lane
 //	waiting   another run holds the batch or the lane; Message says which
 //	trouble   a call went wrong; it is repeated unless the run ends; Code and Message say why
-//	fetching  downloads go on; told at most twice a second
+//	fetching  downloading; told at most twice a second
 //	finished  the run ends
 //
 // Zero fields have nothing to say. No event holds a key or a signed URL.

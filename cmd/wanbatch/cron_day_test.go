@@ -203,7 +203,7 @@ func TestCronDay(t *testing.T) {
 	}
 	r.until("third try", func() bool { return r.way.tries.Load() >= 3 })
 	_ = away.Process.Signal(syscall.SIGTERM)
-	if m := r.wants("8:00, the provider is away", away, 130, "the last trouble was at"); m[lastSuccess] != before[lastSuccess] {
+	if m := r.wants("8:00, the provider is away", away, 130, "last failed call at"); m[lastSuccess] != before[lastSuccess] {
 		t.Errorf("8:00: a success at %v, want %v", m[lastSuccess], before[lastSuccess])
 	}
 	r.way.cut.Store(false)

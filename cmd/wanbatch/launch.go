@@ -68,7 +68,7 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 	}
 	report, err := do(ctx, cfg)
 	if v.quiet && err != nil && last.Message != "" {
-		p.err.line("the last trouble was at %s: %s", last.Time.Local().Format(time.DateTime), last.Message)
+		p.err.line("last failed call at %s: %s", last.Time.Local().Format(time.DateTime), last.Message)
 	}
 	return report, err
 }

@@ -331,7 +331,7 @@ func TestProblems(t *testing.T) {
 	}
 	want := []string{
 		"b1failed, not charged: InvalidVideo.NoHuman: two[31m", "a1disk full",
-		"c1create in doubt, the provider's lists will tell: create EOF", "a1failed, not charged: InvalidVideo.NoHuman: one",
+		"c1create in doubt, checking the provider's task lists: create EOF", "a1failed, not charged: InvalidVideo.NoHuman: one",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)

@@ -56,6 +56,11 @@ func (v *voice) logger(w io.Writer, color, aboveLive bool) zerolog.Logger {
 // tell logs one event of a run.
 func tell(log zerolog.Logger, e pipeline.Event) {
 	level, text := describe(e)
+	tellAs(log, level, text, e)
+}
+
+// tellAs logs an event in words of the caller's.
+func tellAs(log zerolog.Logger, level zerolog.Level, text string, e pipeline.Event) {
 	line := log.WithLevel(level).Time("time", e.Time)
 	for _, field := range []struct{ name, value string }{
 		{"job", e.Job}, {"task", e.Task}, {"request", e.Request}, {"code", e.Code}, {"by", e.By},
@@ -85,36 +90,34 @@ func describe(e pipeline.Event) (zerolog.Level, string) {
 	case "started":
 		return zerolog.InfoLevel, "started: " + e.Message
 	case "fetching":
-		return zerolog.TraceLevel, "downloads go on"
+		return zerolog.TraceLevel, "downloading"
 	case "waiting":
 		return zerolog.WarnLevel, "waiting: " + e.Message
 	case "trouble":
-		return zerolog.WarnLevel, "trouble: " + e.Message
-	case "over":
-		return zerolog.InfoLevel, "the trouble is over, after " + e.Message
+		return zerolog.WarnLevel, "failed, will retry: " + e.Message
 	case "uploaded":
 		return zerolog.InfoLevel, "input uploaded"
 	case "spoiled":
-		return zerolog.WarnLevel, "nothing sent, nothing to pay: " + e.Message
+		return zerolog.WarnLevel, "job not submitted, not charged: " + e.Message
 	case "accepted":
 		return zerolog.InfoLevel, "task accepted"
 	case "refused":
-		return zerolog.WarnLevel, "create refused, nothing to pay: " + e.Message
+		return zerolog.WarnLevel, "create refused, not charged: " + e.Message
 	case "unanswered":
-		return zerolog.WarnLevel, "create in doubt, the provider's lists will tell: " + e.Message
+		return zerolog.WarnLevel, "create in doubt, checking the provider's task lists: " + e.Message
 	case "absent":
-		return zerolog.InfoLevel, "doubt settled: no task was made"
+		return zerolog.InfoLevel, "create settled: no task was created"
 	case "adopted":
-		return zerolog.InfoLevel, "doubt settled: the task is ours"
+		return zerolog.InfoLevel, "create settled: the task was found"
 	case "quarantined":
-		return zerolog.ErrorLevel, "quarantined: nobody can tell whether there is a task; a person must decide"
+		return zerolog.ErrorLevel, "quarantined: cannot tell whether a task was created; a person must decide"
 	case "running":
-		return zerolog.InfoLevel, "task runs"
+		return zerolog.InfoLevel, "task running"
 	case "withdrawn":
 		if e.By == "operator" {
-			return zerolog.InfoLevel, "asked to cancel the task if it still waits"
+			return zerolog.InfoLevel, "cancel requested, in case the task still waits"
 		}
-		return zerolog.InfoLevel, "task waited too long, asked to cancel it"
+		return zerolog.InfoLevel, "task waited too long, cancel requested"
 	case "ended":
 		return describeEnd(e)
 	case "again":
@@ -122,7 +125,7 @@ func describe(e pipeline.Event) (zerolog.Level, string) {
 	case "stored":
 		return zerolog.InfoLevel, "video stored"
 	case "reused":
-		return zerolog.InfoLevel, "video reused, nothing to pay: " + e.Message
+		return zerolog.InfoLevel, "video reused, not charged: " + e.Message
 	case "lost":
 		return zerolog.ErrorLevel, "the result is lost"
 	}

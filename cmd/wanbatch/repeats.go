@@ -26,6 +26,10 @@ type course struct {
 	tries int // since it began; 0: it is over
 }
 
+func (c *course) soFar(now time.Time) string {
+	return fmt.Sprintf("%d tries in %s", c.tries, short(now.Sub(c.began)))
+}
+
 // tellAgain is how long a trouble is not told again, and mostTroubles how many are
 // remembered.
 const (
@@ -62,8 +66,8 @@ func (r repeats) news(log zerolog.Logger, e pipeline.Event) bool {
 	}
 	c.told = e.Time
 	if c.tries > 1 {
-		tell(log, pipeline.Event{Time: e.Time, Kind: "waiting", By: t.op,
-			Message: fmt.Sprintf("%d tries in %s, and tried on: %s", c.tries, short(e.Time.Sub(c.began)), e.Message)})
+		tellAs(log, zerolog.WarnLevel, fmt.Sprintf("still failing after %s, retrying: %s", c.soFar(e.Time), e.Message),
+			pipeline.Event{Time: e.Time, By: t.op})
 		return false
 	}
 	return true
@@ -77,7 +81,7 @@ func (r repeats) settle(log zerolog.Logger, e pipeline.Event) {
 			continue
 		}
 		if c.tries > 1 && e.Time.Sub(c.began) > time.Minute {
-			tell(log, pipeline.Event{Time: e.Time, Kind: "over", By: t.op, Message: fmt.Sprintf("%d tries in %s", c.tries, short(e.Time.Sub(c.began)))})
+			tellAs(log, zerolog.InfoLevel, "works again after "+c.soFar(e.Time), pipeline.Event{Time: e.Time, By: t.op})
 		}
 		c.tries = 0
 	}

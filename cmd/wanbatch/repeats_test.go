@@ -36,12 +36,12 @@ func TestRepeats(t *testing.T) {
 	}
 	now = now.Add(time.Hour)
 	send(pipeline.Event{Kind: "trouble", By: "create", Message: "no space left on device"})
-	want := `WRN trouble: no space left on device
-WRN waiting: 21 tries in 10m00s, and tried on: no space left on device
-INF the trouble is over, after 30 tries in 15m00s
+	want := `WRN failed, will retry: no space left on device
+WRN still failing after 21 tries in 10m00s, retrying: no space left on device
+INF works again after 30 tries in 15m00s
 INF task accepted job=a
-WRN trouble: query http://host/0: HTTP 429 (request 0) job=a
-` + strings.Repeat("INF task runs job=b\n", 10) + `WRN trouble: no space left on device
+WRN failed, will retry: query http://host/0: HTTP 429 (request 0) job=a
+` + strings.Repeat("INF task running job=b\n", 10) + `WRN failed, will retry: no space left on device
 `
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
