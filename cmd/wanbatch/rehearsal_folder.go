@@ -44,7 +44,7 @@ func startAfresh(folder, name string) error {
 		return usagef("%s holds a batch that was run at %s, not a rehearsal; give another --output or --name", folder, r.Lane.Endpoint)
 	}
 	// The journal goes last: until then it proves what the rest is.
-	for _, old := range []string{"videos", "report.json", "report.csv", "report.html", "journal.jsonl"} {
+	for _, old := range []string{rehearsalLocks, "videos", "report.json", "report.csv", "report.html", "journal.jsonl"} {
 		if err := root.RemoveAll(old); err != nil {
 			return fmt.Errorf("start the rehearsal afresh: %w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,6 +20,8 @@ import (
 const (
 	rehearsalSuffix = "-rehearsal"
 	rehearsalKey    = pipeline.Key("sk-rehearsal")
+
+	rehearsalLocks = ".rehearsal" // folder in the batch folder, while it goes on
 )
 
 type rehearseOptions struct {
@@ -129,14 +132,11 @@ func (o *rehearseOptions) check() error {
 	return o.voice.check()
 }
 
-// perform runs a plan on a stage of its own. Its locks lie in a folder of its own
-// too, so that it never waits for a real lane.
+// perform runs a plan on a stage of its own. The lock of its lane lies in its own
+// folder, so that it never waits for a real lane, and that the next rehearsal removes
+// what one that is killed leaves.
 func (p *program) perform(ctx context.Context, plan *pipeline.Plan, o rehearseOptions, opt emulator.Options) (*pipeline.Report, emulator.Meter, error) {
-	state, err := os.MkdirTemp("", "wanbatch-rehearsal-")
-	if err != nil {
-		return nil, emulator.Meter{}, err
-	}
-	defer func() { _ = os.RemoveAll(state) }() // only locks of a port that is gone
+	state := filepath.Join(o.folder(&plan.Manifest), rehearsalLocks)
 	s, err := openStage(ctx, "127.0.0.1:0", opt)
 	if err != nil {
 		return nil, emulator.Meter{}, err
@@ -145,6 +145,9 @@ func (p *program) perform(ctx context.Context, plan *pipeline.Plan, o rehearseOp
 		Output: o.output, State: state, Key: rehearsalKey, Endpoint: s.url,
 		Speed: o.speed, Version: currentVersion().Version,
 	}, o.voice, false)
+	if !errors.Is(err, pipeline.ErrLocked) { // by another rehearsal, to which the folder belongs
+		_ = os.RemoveAll(state) // only locks of a port that is gone
+	}
 	meter := s.emu.Meter()
 	return r, meter, errors.Join(err, s.close())
 }
