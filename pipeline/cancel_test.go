@@ -67,9 +67,9 @@ func (r *rig) tryCancel(ctx context.Context, edit ...func(*pipeline.Config)) (*p
 }
 
 // wantStates compares the states of all jobs, in the manifest's order.
-func (r *rig) wantStates(report *pipeline.Report, want ...string) {
+func (r *rig) wantStates(report *pipeline.Report, want ...pipeline.State) {
 	r.t.Helper()
-	var got []string
+	var got []pipeline.State
 	for _, j := range report.Jobs {
 		got = append(got, j.State)
 	}
@@ -127,7 +127,7 @@ func TestCancel(t *testing.T) {
 // A task that began to run, or ended, before the cancel came is left to the next
 // run, whatever the journal last knew of it.
 func TestCancelTooLate(t *testing.T) {
-	known := map[string]func(int) func(pipeline.Event) bool{"queued": onAccepted, "running": onRunning}
+	known := map[pipeline.State]func(int) func(pipeline.Event) bool{"queued": onAccepted, "running": onRunning}
 	for _, ended := range []bool{false, true} {
 		for last, enough := range known {
 			r, release := slowRig(t)

@@ -167,7 +167,7 @@ func (k *keeper) claimPatiently(ctx context.Context, cfg Config, pauses []time.D
 		if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrSetup) || len(pauses) == 0 {
 			return err
 		}
-		cfg.OnEvent(Event{Time: time.Now().UTC(), Kind: "waiting", Message: fmt.Sprintf("output.store: %v; asked again in %v", err, pauses[0])})
+		cfg.OnEvent(Event{Time: time.Now().UTC(), Kind: EventWaiting, Message: fmt.Sprintf("output.store: %v; asked again in %v", err, pauses[0])})
 		if sleep(ctx, pauses[0]) != nil {
 			return err
 		}

@@ -331,7 +331,7 @@ func learned(r *Report) RunTimes {
 	var run, expected time.Duration
 	times := prior()
 	for _, j := range r.Jobs {
-		if j.State != "done" || !j.RunSeconds.Valid || !j.RunSeconds.Decimal.IsPositive() || j.Usage == nil {
+		if j.State != StateDone || !j.RunSeconds.Valid || !j.RunSeconds.Decimal.IsPositive() || j.Usage == nil {
 			continue
 		}
 		seconds := Range{j.Usage.VideoDuration, j.Usage.VideoDuration}

@@ -165,7 +165,7 @@ func acquire(ctx context.Context, cfg Config, path string, owner journal.Owner, 
 		}
 		if !told {
 			told = true
-			cfg.OnEvent(Event{Time: time.Now().UTC(), Kind: "waiting", Message: err.Error()})
+			cfg.OnEvent(Event{Time: time.Now().UTC(), Kind: EventWaiting, Message: err.Error()})
 		}
 		if sleep(ctx, lockPoll) != nil {
 			return nil, fmt.Errorf("%w while waiting: %w", ErrInterrupted, err)

@@ -176,7 +176,7 @@ func TestCopyAndLink(t *testing.T) {
 // longer than the provider can tell of that create's task.
 func TestLockOfAKilledRun(t *testing.T) {
 	r := newRig(t, 600, emulator.Options{}, "lost-reply:2")
-	left := map[string][]byte{} // the lock's content, by the event at which a kill might have come
+	left := map[pipeline.EventKind][]byte{} // the lock's content, by the event at which a kill might have come
 	r.run(r.plan(2, "true"), func(c *pipeline.Config) {
 		c.OnEvent = func(e pipeline.Event) {
 			if e.Kind == "started" || e.Kind == "accepted" || e.Kind == "unanswered" || e.Kind == "stored" {

@@ -103,7 +103,7 @@ type Part struct {
 type Result struct {
 	ID     string            `json:"id"`
 	Key    string            `json:"key"` // content key
-	State  string            `json:"state"`
+	State  State             `json:"state"`
 	Mode   string            `json:"mode"`
 	Lane   string            `json:"lane"`
 	Image  string            `json:"image"`

@@ -62,7 +62,7 @@ func (r Result) cells(labels []string) []string {
 			failure[3] = strconv.FormatBool(*e.Charged)
 		}
 	}
-	row := []string{r.ID, r.Key, r.State, r.Mode, r.Lane, r.Image, r.Video, text(r.TaskID), text(r.RequestID),
+	row := []string{r.ID, r.Key, string(r.State), r.Mode, r.Lane, r.Image, r.Video, text(r.TaskID), text(r.RequestID),
 		stamp(r.SubmittedAt), stamp(r.ScheduledAt), stamp(r.EndedAt), stamp(r.StoredAt), amount(r.QueueSeconds), amount(r.RunSeconds)}
 	row = append(row, usage...)
 	row = append(row, r.UnitPrice.String(), r.Estimated.String(), amount(r.Billed))

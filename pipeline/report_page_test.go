@@ -242,7 +242,7 @@ func testPageOfHostileText(t *testing.T, p *tab) {
 		j.ID, j.Mode, j.Video = evil, evil, "javascript:window.owned=4"
 		j.Image = "http://x;script-src 'unsafe-inline'/" + evil
 		j.Labels = map[string]string{evil: evil, "__proto__": "constructor"}
-		j.State = []string{"failed", "quarantined", evil}[i]
+		j.State = []pipeline.State{"failed", "quarantined", pipeline.State(evil)}[i]
 		j.Error = &pipeline.Failure{Code: evil, Message: evil, Hint: "wanbatch resolve a';window.owned=5;' " + evil + " --adopt " + evil,
 			Commands: []string{"wanbatch resolve a b --adopt " + evil, evil}}
 		j.Attempts = []pipeline.Try{{N: 1, Outcome: evil, Candidates: []string{evil, "$(touch owned)"}}}

@@ -16,7 +16,7 @@ func newResult(job batch.Job, region, folder string) Result {
 		job.Plan.UnitPrice = job.Attempts[n-1].Price // prices may have changed since
 	}
 	r := Result{
-		ID: job.ID, Key: job.Plan.Key, State: string(job.State), Mode: job.Plan.Mode, Lane: region,
+		ID: job.ID, Key: job.Plan.Key, State: State(job.State), Mode: job.Plan.Mode, Lane: region,
 		Image: job.Plan.Image, Video: job.Plan.Video, Labels: job.Plan.Labels,
 		UnitPrice: job.Plan.UnitPrice, Estimated: estimated(job.Plan), Attempts: []Try{},
 	}

@@ -64,7 +64,7 @@ func (t *teller) fetching(job string) (report func(done, total int64), end func(
 		d.Bytes, d.Total = done, total
 		if time.Since(t.toldAt) >= fetchingGap {
 			t.toldAt = time.Now()
-			t.emit(Event{Time: t.now(), Kind: "fetching"})
+			t.emit(Event{Time: t.now(), Kind: EventFetching})
 		}
 	}
 	end = func() {
@@ -77,18 +77,18 @@ func (t *teller) fetching(job string) (report func(done, total int64), end func(
 
 // trouble tells of a call that went wrong. The message is free of secrets.
 func (t *teller) trouble(op, job, message string) {
-	t.send(Event{Time: t.now(), Kind: "trouble", Job: job, By: op, Message: message})
+	t.send(Event{Time: t.now(), Kind: EventTrouble, Job: job, By: op, Message: message})
 }
 
 func (t *teller) started(open batch.Event, w *workers) {
 	t.update(open.At)
 	m := w.plan.Manifest
-	t.send(Event{Time: open.At, Kind: "started", Message: m.Model + " in " + m.Lane.Region + " at " + open.Run.Endpoint + ", key " + open.Run.Key})
+	t.send(Event{Time: open.At, Kind: EventStarted, Message: m.Model + " in " + m.Lane.Region + " at " + open.Run.Endpoint + ", key " + open.Run.Key})
 }
 
 func (t *teller) finished(at time.Time, err error) {
 	t.update(at)
-	e := Event{Time: at, Kind: "finished"}
+	e := Event{Time: at, Kind: EventFinished}
 	if err != nil {
 		e.Message = err.Error()
 	}
@@ -103,7 +103,7 @@ func (t *teller) recorded(r batch.Event) {
 		}
 	}
 	t.update(r.At)
-	e := Event{Time: r.At, Kind: string(r.Kind), Job: r.Job, Attempt: r.Attempt, Task: r.Task, Request: r.Request,
+	e := Event{Time: r.At, Kind: EventKind(r.Kind), Job: r.Job, Attempt: r.Attempt, Task: r.Task, Request: r.Request,
 		Class: string(r.Class), Code: r.Code, Message: r.Message, By: r.By, Tasks: r.Tasks}
 	if (r.Code != "" || r.Class != "") && (r.End == nil || r.End.Status != batch.StatusCanceled) {
 		e.Hint = hint(r.Code, r.Message)
@@ -129,14 +129,14 @@ func (t *teller) recorded(r batch.Event) {
 // update takes the batch's state as it is now.
 func (t *teller) update(now time.Time) {
 	v := t.core.View()
-	p := Progress{Jobs: v.Total, States: make(map[string]int, len(v.Jobs)), Spent: v.Spent,
+	p := Progress{Jobs: v.Total, States: make(map[State]int, len(v.Jobs)), Spent: v.Spent,
 		Held: v.Held.Add(v.Possible), Cap: t.cap, Currency: t.core.Begin().Currency}
 	for s, n := range v.Jobs {
-		p.States[string(s)] = n
+		p.States[State(s)] = n
 	}
 	left := t.core.Remaining(now)
 	for _, j := range t.core.Watched() {
-		w := Watched{Job: j.ID, State: string(j.State), Age: now.Sub(j.Since), Expected: j.Expected}
+		w := Watched{Job: j.ID, State: State(j.State), Age: now.Sub(j.Since), Expected: j.Expected}
 		if n := len(j.Attempts); n > 0 {
 			w.Task = j.Attempts[n-1].Task
 		}

@@ -101,7 +101,7 @@ func (p *program) laneOf(arg string, where place) (string, pipeline.Lane, error)
 func waiting(r *pipeline.Report) int {
 	n := 0
 	for _, j := range r.Jobs {
-		if j.State == "queued" {
+		if j.State == pipeline.StateQueued {
 			n++
 		}
 	}
@@ -113,18 +113,18 @@ func waiting(r *pipeline.Report) int {
 func outcome(before, after *pipeline.Report) string {
 	asked, now := map[string]bool{}, map[string]int{}
 	for _, j := range before.Jobs {
-		asked[j.ID] = j.State == "queued"
+		asked[j.ID] = j.State == pipeline.StateQueued
 	}
 	for _, j := range after.Jobs {
 		switch {
 		case !asked[j.ID]:
 		case j.Error != nil && j.Error.Code == "Canceled":
 			now["canceled"]++
-		case j.State == "failed":
+		case j.State == pipeline.StateFailed:
 			now["had failed"]++
-		case j.State == "running":
+		case j.State == pipeline.StateRunning:
 			now["had begun to run"]++
-		case j.State == "queued":
+		case j.State == pipeline.StateQueued:
 			now["not answered for yet"]++
 		default:
 			now["had succeeded"]++

@@ -64,7 +64,7 @@ func (p *program) completeQuarantined(cmd *cobra.Command, args []string, typed s
 	}
 	var ids []string
 	for _, j := range r.Jobs {
-		if j.State == "quarantined" {
+		if j.State == pipeline.StateQuarantined {
 			ids = append(ids, j.ID)
 		}
 	}

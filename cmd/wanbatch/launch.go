@@ -55,7 +55,7 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 	told := repeats{}
 	var last pipeline.Event // trouble
 	cfg.OnEvent = func(e pipeline.Event) {
-		if e.Kind == "trouble" {
+		if e.Kind == pipeline.EventTrouble {
 			last = e
 		}
 		if events {

@@ -172,7 +172,8 @@ func (l *live) take(columns, rows int) (above, lines []string) {
 
 // problem is something that went wrong with a job, or a trouble that goes on.
 type problem struct {
-	kind, op  string // of the event; of a trouble, the call that met it
+	kind      pipeline.EventKind
+	op        string // of a trouble, the call that met it
 	job, text string
 	times     int
 	at        time.Time // the last time, by the wall clock
@@ -184,10 +185,10 @@ type problems []problem
 
 // take adds what an event tells, and drops what it proves to be over.
 func (p *problems) take(e pipeline.Event, now time.Time) {
-	over, settled := proves(e.Kind), e.Kind == "absent" || e.Kind == "adopted" || e.Kind == "quarantined"
+	over, settled := proves(e.Kind), e.Kind == pipeline.EventAbsent || e.Kind == pipeline.EventAdopted || e.Kind == pipeline.EventQuarantined
 	*p = slices.DeleteFunc(*p, func(old problem) bool {
 		return slices.Contains(over, old.op) ||
-			old.job == clean(e.Job) && (e.Kind == "stored" || settled && old.kind == "unanswered")
+			old.job == clean(e.Job) && (e.Kind == pipeline.EventStored || settled && old.kind == pipeline.EventUnanswered)
 	})
 	level, text := describe(e)
 	if level < zerolog.WarnLevel {
@@ -195,15 +196,15 @@ func (p *problems) take(e pipeline.Event, now time.Time) {
 	}
 	n := problem{kind: e.Kind, job: e.Job, text: text, times: 1, at: now}
 	switch e.Kind {
-	case "trouble":
+	case pipeline.EventTrouble:
 		n.op, n.text = e.By, e.Message
 		if i := slices.IndexFunc(*p, func(old problem) bool { return old.op == n.op }); i >= 0 {
 			n.times += (*p)[i].times
 			*p = slices.Delete(*p, i, i+1)
 		}
-	case "ended":
+	case pipeline.EventEnded:
 		n.text = joinWords("failed, not charged", joinWords(e.Code, e.Message))
-	case "refused":
+	case pipeline.EventRefused:
 		n.text = joinWords("create refused", joinWords(e.Code, e.Message))
 	}
 	n.job, n.text = clean(n.job), clean(address.ReplaceAllString(n.text, ""))

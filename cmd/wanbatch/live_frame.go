@@ -49,7 +49,7 @@ func (s scene) frame(columns, rows int) []string {
 
 // line is the whole scene in one line.
 func (s scene) line(room int) string {
-	done := fmt.Sprintf("%d/%d done", s.States["done"], s.Jobs)
+	done := fmt.Sprintf("%d/%d done", s.States[pipeline.StateDone], s.Jobs)
 	return fit(room,
 		done+states(s.Progress)+"  "+s.money(false)+"  "+s.eta(),
 		done+s.wrong()+"  "+s.eta(),
@@ -61,11 +61,11 @@ func (s scene) line(room int) string {
 func (s scene) phases() []phase {
 	n := s.States
 	return []phase{
-		{'#', green, n["done"], "done"},
-		{'!', red, n["failed"] + n["lost"], "failed"},
-		{'?', yellow, n["quarantined"], "quarantined"},
-		{'>', cyan, n["submitting"] + n["in_doubt"] + n["queued"] + n["running"] + n["fetching"], "under way"},
-		{'.', "", n["pending"], "waiting"},
+		{'#', green, n[pipeline.StateDone], "done"},
+		{'!', red, n[pipeline.StateFailed] + n[pipeline.StateLost], "failed"},
+		{'?', yellow, n[pipeline.StateQuarantined], "quarantined"},
+		{'>', cyan, n[pipeline.StateSubmitting] + n[pipeline.StateInDoubt] + n[pipeline.StateQueued] + n[pipeline.StateRunning] + n[pipeline.StateFetching], "under way"},
+		{'.', "", n[pipeline.StatePending], "waiting"},
 	}
 }
 
@@ -78,7 +78,7 @@ type phase struct {
 
 // bar is the batch from done to waiting. Every phase that has a job has a mark.
 func (s scene) bar(room int) string {
-	percent := fmt.Sprintf("] %3d%%", 100*s.States["done"]/max(1, s.Jobs))
+	percent := fmt.Sprintf("] %3d%%", 100*s.States[pipeline.StateDone]/max(1, s.Jobs))
 	wide := room - len(percent) - 1
 	if wide < 8 {
 		return cut(strings.TrimLeft(percent, "] "), room)
@@ -126,11 +126,11 @@ func (s scene) legend(room int) string {
 	}
 	of := "   of " + count(s.Jobs, "job")
 	doubt := ""
-	if n := s.States["in_doubt"]; n > 0 {
+	if n := s.States[pipeline.StateInDoubt]; n > 0 {
 		doubt = fmt.Sprintf("   %d in doubt", n)
 	}
 	text := strings.Join(long, "   ")
-	done := fmt.Sprintf("%d/%d done", s.States["done"], s.Jobs)
+	done := fmt.Sprintf("%d/%d done", s.States[pipeline.StateDone], s.Jobs)
 	return fit(room, text+doubt+of, text+of, strings.Join(long, "  "), strings.Join(brief, ", "), done+s.wrong(), done)
 }
 
@@ -191,7 +191,7 @@ func (s scene) eta() string {
 // wrong sums up what went wrong.
 func (s scene) wrong() string {
 	n := s.States
-	return some(n["failed"]+n["lost"], "failed") + some(n["quarantined"], "quarantined")
+	return some(n[pipeline.StateFailed]+n[pipeline.StateLost], "failed") + some(n[pipeline.StateQuarantined], "quarantined")
 }
 
 // lists shows the tasks, downloads and problems that so many rows have room for.
@@ -229,14 +229,14 @@ func (s scene) tasks(room, most int) []string {
 	for _, w := range s.Running[:most] {
 		age := w.Age + s.past
 		end := s.ends(w.Expected - age)
-		rows = append(rows, []string{clean(w.Job), w.State, short(age), end})
+		rows = append(rows, []string{clean(w.Job), string(w.State), short(age), end})
 		in, _, _ := strings.Cut(end, ",")
 		brief = append(brief, []string{clean(w.Job), in})
 	}
 	if leastWidth(rows) > room {
 		rows = brief // the end is what matters
 	}
-	ahead := max(0, s.States["queued"]+s.States["running"]-len(s.Running))
+	ahead := max(0, s.States[pipeline.StateQueued]+s.States[pipeline.StateRunning]-len(s.Running))
 	return append([]string{s.title("tasks", len(s.Running)+ahead, most, room, some(ahead, "waiting their turn"))}, grid(rows, s.names(), room)...)
 }
 
@@ -281,7 +281,7 @@ func (s scene) downloads(room, most int) []string {
 		}
 		rows = append(rows, row)
 	}
-	return append([]string{s.title("downloads", max(len(s.Fetching), s.States["fetching"]), most, room, "")}, grid(rows, s.names(), room)...)
+	return append([]string{s.title("downloads", max(len(s.Fetching), s.States[pipeline.StateFetching]), most, room, "")}, grid(rows, s.names(), room)...)
 }
 
 // lately lists the newest problems. A spare row shows a second line of one.
@@ -390,9 +390,9 @@ func (s scene) paint(color, text string) string {
 // states lists every state that some job is in, apart from done.
 func states(p pipeline.Progress) string {
 	var b strings.Builder
-	for _, state := range stateNames() {
-		if n := p.States[state]; n > 0 && state != "done" {
-			fmt.Fprintf(&b, ", %d %s", n, strings.ReplaceAll(state, "_", " "))
+	for _, state := range pipeline.States() {
+		if n := p.States[state]; n > 0 && state != pipeline.StateDone {
+			fmt.Fprintf(&b, ", %d %s", n, words(state))
 		}
 	}
 	return b.String()
@@ -405,10 +405,8 @@ func some(n int, what string) string {
 	return fmt.Sprintf(", %d %s", n, what)
 }
 
-// stateNames lists the states of a job in the order of its life.
-func stateNames() []string {
-	return []string{"pending", "submitting", "in_doubt", "queued", "running", "fetching", "done", "failed", "quarantined", "lost"}
-}
+// words is a state as people read it.
+func words(s pipeline.State) string { return strings.ReplaceAll(string(s), "_", " ") }
 
 func present(parts []string) []string {
 	var kept []string

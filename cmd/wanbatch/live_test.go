@@ -19,7 +19,7 @@ import (
 func busy() pipeline.Progress {
 	return pipeline.Progress{
 		Jobs:   120,
-		States: map[string]int{"done": 46, "running": 1, "queued": 2, "pending": 68, "failed": 2, "quarantined": 1},
+		States: map[pipeline.State]int{"done": 46, "running": 1, "queued": 2, "pending": 68, "failed": 2, "quarantined": 1},
 		Spent:  decimal.RequireFromString("27.0384"), Held: decimal.RequireFromString("1.92"),
 		Cap: decimal.NewNullDecimal(decimal.NewFromInt(300)), Currency: "USD",
 		Running:  []pipeline.Watched{{Job: "alice-salsa", State: "running", Age: 65 * time.Second, Expected: 95 * time.Second}},
@@ -253,7 +253,7 @@ func TestFrameCountsTasks(t *testing.T) {
 		for running := 1; running <= 12; running++ {
 			for ahead := range 3 {
 				for _, with := range []pipeline.Progress{{}, busy()} {
-					p := pipeline.Progress{Jobs: 120, States: map[string]int{"running": 1, "queued": running - 1 + ahead, "fetching": len(with.Fetching)}, Fetching: with.Fetching}
+					p := pipeline.Progress{Jobs: 120, States: map[pipeline.State]int{"running": 1, "queued": running - 1 + ahead, "fetching": len(with.Fetching)}, Fetching: with.Fetching}
 					for i := range running {
 						p.Running = append(p.Running, pipeline.Watched{Job: fmt.Sprintf("job-%02d", i), State: "running", Expected: time.Minute})
 					}
@@ -291,14 +291,14 @@ downloads
 
 func TestBar(t *testing.T) {
 	for _, tt := range []struct {
-		states map[string]int
+		states map[pipeline.State]int
 		want   string
 	}{
-		{map[string]int{"pending": 4}, "[....................]   0%"},
-		{map[string]int{"done": 2, "running": 1, "pending": 1}, "[##########>>>>>.....]  50%"},
-		{map[string]int{"done": 9999, "lost": 1}, "[###################!]  99%"},
-		{map[string]int{"pending": 9999, "in_doubt": 1}, "[>...................]   0%"},
-		{map[string]int{"done": 4}, "[####################] 100%"},
+		{map[pipeline.State]int{"pending": 4}, "[....................]   0%"},
+		{map[pipeline.State]int{"done": 2, "running": 1, "pending": 1}, "[##########>>>>>.....]  50%"},
+		{map[pipeline.State]int{"done": 9999, "lost": 1}, "[###################!]  99%"},
+		{map[pipeline.State]int{"pending": 9999, "in_doubt": 1}, "[>...................]   0%"},
+		{map[pipeline.State]int{"done": 4}, "[####################] 100%"},
 		{nil, "[....................]   0%"},
 	} {
 		jobs := 0

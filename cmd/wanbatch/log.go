@@ -87,49 +87,49 @@ func amount(d decimal.NullDecimal) string {
 // listed are told as they are, to whoever wants to know everything.
 func describe(e pipeline.Event) (zerolog.Level, string) {
 	switch e.Kind {
-	case "started":
+	case pipeline.EventStarted:
 		return zerolog.InfoLevel, "started: " + e.Message
-	case "fetching":
+	case pipeline.EventFetching:
 		return zerolog.TraceLevel, "downloading"
-	case "waiting":
+	case pipeline.EventWaiting:
 		return zerolog.WarnLevel, "waiting: " + e.Message
-	case "trouble":
+	case pipeline.EventTrouble:
 		return zerolog.WarnLevel, "failed, will retry: " + e.Message
-	case "uploaded":
+	case pipeline.EventUploaded:
 		return zerolog.InfoLevel, "input uploaded"
-	case "spoiled":
+	case pipeline.EventSpoiled:
 		return zerolog.WarnLevel, "job not submitted, not charged: " + e.Message
-	case "accepted":
+	case pipeline.EventAccepted:
 		return zerolog.InfoLevel, "task accepted"
-	case "refused":
+	case pipeline.EventRefused:
 		return zerolog.WarnLevel, "create refused, not charged: " + e.Message
-	case "unanswered":
+	case pipeline.EventUnanswered:
 		return zerolog.WarnLevel, "create in doubt, checking the provider's task lists: " + e.Message
-	case "absent":
+	case pipeline.EventAbsent:
 		return zerolog.InfoLevel, "create settled: no task was created"
-	case "adopted":
+	case pipeline.EventAdopted:
 		return zerolog.InfoLevel, "create settled: the task was found"
-	case "quarantined":
+	case pipeline.EventQuarantined:
 		return zerolog.ErrorLevel, "quarantined: cannot tell whether a task was created; a person must decide"
-	case "running":
+	case pipeline.EventRunning:
 		return zerolog.InfoLevel, "task running"
-	case "withdrawn":
+	case pipeline.EventWithdrawn:
 		if e.By == "operator" {
 			return zerolog.InfoLevel, "cancel requested, in case the task still waits"
 		}
 		return zerolog.InfoLevel, "task waited too long, cancel requested"
-	case "ended":
+	case pipeline.EventEnded:
 		return describeEnd(e)
-	case "again":
+	case pipeline.EventAgain:
 		return zerolog.InfoLevel, "back in the queue"
-	case "stored":
+	case pipeline.EventStored:
 		return zerolog.InfoLevel, "video stored"
-	case "reused":
+	case pipeline.EventReused:
 		return zerolog.InfoLevel, "video reused, not charged: " + e.Message
-	case "lost":
+	case pipeline.EventLost:
 		return zerolog.ErrorLevel, "the result is lost"
 	}
-	return zerolog.DebugLevel, joinWords(e.Kind, e.Message)
+	return zerolog.DebugLevel, joinWords(string(e.Kind), e.Message)
 }
 
 func describeEnd(e pipeline.Event) (zerolog.Level, string) {

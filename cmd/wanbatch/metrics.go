@@ -61,12 +61,12 @@ func (f figuresOf) gauge(name, help string, more prometheus.Labels, value float6
 
 // batch adds how the batch stands.
 func (f figuresOf) batch(r *pipeline.Report) {
-	states := map[string]int{}
+	states := map[pipeline.State]int{}
 	for _, j := range r.Jobs {
 		states[j.State]++
 	}
-	for _, state := range stateNames() {
-		f.gauge("wanbatch_jobs", "Jobs by state.", prometheus.Labels{"state": state}, float64(states[state]))
+	for _, state := range pipeline.States() {
+		f.gauge("wanbatch_jobs", "Jobs by state.", prometheus.Labels{"state": string(state)}, float64(states[state]))
 	}
 	money := prometheus.Labels{"currency": r.Currency}
 	f.gauge("wanbatch_billed_seconds", "Output that the provider confirmed to bill.", nil, r.Totals.BilledSeconds.InexactFloat64())
@@ -98,7 +98,7 @@ func (f figuresOf) histogram(name, help string, buckets []float64) *prometheus.H
 func oldestOpen(r *pipeline.Report) time.Time {
 	var oldest time.Time
 	for _, j := range r.Jobs {
-		if !underWay(j.State) || j.State == "pending" || len(j.Attempts) == 0 {
+		if j.State.AtRest() || j.State == pipeline.StatePending || len(j.Attempts) == 0 {
 			continue
 		}
 		if at := j.Attempts[len(j.Attempts)-1].At; oldest.IsZero() || at.Before(oldest) {

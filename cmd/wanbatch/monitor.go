@@ -153,8 +153,8 @@ type notice struct {
 }
 
 type noticeOfProblem struct {
-	Job   string `json:"id"`
-	State string `json:"state"`
+	Job   string         `json:"id"`
+	State pipeline.State `json:"state"`
 	*pipeline.Failure
 }
 

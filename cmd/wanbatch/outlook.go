@@ -49,7 +49,7 @@ func lookAhead(plan *pipeline.Plan, folder string, cfg pipeline.Config) (outlook
 		delete(was, job.ID)
 	}
 	for _, gone := range was {
-		if underWay(gone.State) && gone.State != "pending" {
+		if !gone.State.AtRest() && gone.State != pipeline.StatePending {
 			o.follow++
 		}
 	}
@@ -59,11 +59,11 @@ func lookAhead(plan *pipeline.Plan, folder string, cfg pipeline.Config) (outlook
 // add counts a job in. was is the zero result if the journal does not know it.
 func (o *outlook) add(job pipeline.Job, was pipeline.Result, chosen bool, cfg pipeline.Config) {
 	changed := was.ID != "" && was.Key != job.Key
-	again := was.State == "failed" || was.State == "lost"
+	again := was.State == pipeline.StateFailed || was.State == pipeline.StateLost
 	switch {
 	case changed && !cfg.AcceptChanges:
 		o.changed = append(o.changed, job.ID)
-	case was.ID == "" || was.State == "pending" || changed || again && cfg.RetryFailed:
+	case was.ID == "" || was.State == pipeline.StatePending || changed || again && cfg.RetryFailed:
 		if !chosen {
 			o.idle++
 			return
@@ -76,9 +76,9 @@ func (o *outlook) add(job pipeline.Job, was pipeline.Result, chosen bool, cfg pi
 		o.submit = append(o.submit, job.ID)
 		o.money.Low = o.money.Low.Add(job.Estimated.Low)
 		o.money.High = o.money.High.Add(job.Estimated.High)
-	case was.State == "done":
+	case was.State == pipeline.StateDone:
 		o.done++
-	case underWay(was.State):
+	case !was.State.AtRest():
 		o.follow++
 	default:
 		o.rest++
@@ -98,11 +98,6 @@ func (o outlook) otherPrices(now pipeline.PriceTable) string {
 		return ""
 	}
 	return "these are other prices than those of " + was.Date + " (" + was.Source + ") that the batch was last run at; what it submitted stays billed at those"
-}
-
-// underWay reports whether a run could still move a job by itself.
-func underWay(state string) bool {
-	return !slices.Contains([]string{"done", "failed", "lost", "quarantined"}, state)
 }
 
 // refusal is why a run would not start, nil if it would.

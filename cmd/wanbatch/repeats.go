@@ -45,7 +45,7 @@ func troubleOf(e pipeline.Event) trouble {
 
 // news reports whether an event is worth telling. What is over it tells itself.
 func (r repeats) news(log zerolog.Logger, e pipeline.Event) bool {
-	if e.Kind != "trouble" {
+	if e.Kind != pipeline.EventTrouble {
 		r.settle(log, e)
 		return true
 	}
@@ -88,15 +88,15 @@ func (r repeats) settle(log zerolog.Logger, e pipeline.Event) {
 }
 
 // proves lists the calls that work again when an event of this kind is seen.
-func proves(kind string) []string {
+func proves(kind pipeline.EventKind) []string {
 	switch kind {
-	case "accepted":
+	case pipeline.EventAccepted:
 		return []string{"create"}
-	case "running", "ended":
+	case pipeline.EventRunning, pipeline.EventEnded:
 		return []string{"query", "list"}
-	case "uploaded":
+	case pipeline.EventUploaded:
 		return []string{"upload"}
-	case "stored":
+	case pipeline.EventStored:
 		return []string{"fetch"}
 	}
 	return nil

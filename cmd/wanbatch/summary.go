@@ -53,14 +53,14 @@ func (p *printer) budget(r *pipeline.Report) {
 
 // counts is how many jobs are in each state that some job is in.
 func counts(r *pipeline.Report) string {
-	n := map[string]int{}
+	n := map[pipeline.State]int{}
 	for _, j := range r.Jobs {
 		n[j.State]++
 	}
 	var parts []string
-	for _, state := range stateNames() {
-		if n[state] > 0 || state == "done" {
-			parts = append(parts, fmt.Sprintf("%d %s", n[state], strings.ReplaceAll(state, "_", " ")))
+	for _, state := range pipeline.States() {
+		if n[state] > 0 || state == pipeline.StateDone {
+			parts = append(parts, fmt.Sprintf("%d %s", n[state], words(state)))
 		}
 	}
 	return count(len(r.Jobs), "job") + ", " + strings.Join(parts, ", ")
@@ -85,7 +85,7 @@ func (p *printer) problems(r *pipeline.Report) {
 		if n++; n > shownProblems {
 			continue
 		}
-		p.prose("  " + j.ID + " " + j.State + ": " + reason(j.Error))
+		p.prose("  " + j.ID + " " + string(j.State) + ": " + reason(j.Error))
 		for _, command := range j.Error.Commands {
 			p.line("    %s", command) // whole, so that it can be pasted
 		}
