@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"encoding/json"
+	"html"
 	"io"
 	"maps"
 	"net/url"
@@ -16,13 +17,14 @@ import (
 )
 
 // pageFrame is the review page without its report: one static document, made
-// whole by filling the two marks.
+// whole by filling its marks.
 //
 //go:embed report_page.html
 var pageFrame string
 
 const (
 	policyMark = "{{policy}}" // value of the content security policy
+	againMark  = "{{again}}"  // the command that does what is left
 	reportMark = "{{report}}" // the report as JSON, in a script element that nothing runs
 )
 
@@ -47,7 +49,8 @@ func (r *Report) HTML(w io.Writer) error {
 func pageAround(r *Report) (before, after string) {
 	frame := strings.ReplaceAll(pageFrame, "\r\n", "\n") // as a browser reads it before it hashes a script
 	before, after, _ = strings.Cut(frame, reportMark)
-	return strings.Replace(before, policyMark, pagePolicy(frame, mediaOrigins(r)), 1), after
+	before = strings.Replace(before, policyMark, pagePolicy(frame, mediaOrigins(r)), 1)
+	return strings.Replace(before, againMark, html.EscapeString(r.Again(AnyManifest)), 1), after
 }
 
 // pagePolicy lets the page run its own script and style, by their hashes, and show

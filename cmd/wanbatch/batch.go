@@ -65,7 +65,7 @@ func (p *program) read(arg string) (*pipeline.Manifest, error) {
 	if arg == pipeline.StdinName {
 		return pipeline.ReadManifest(p.stdin, arg)
 	}
-	if info, err := os.Stat(arg); err == nil && info.IsDir() {
+	if isFolder(arg) {
 		return nil, usagef("%s is a folder; give the manifest, or - for standard input", arg)
 	}
 	m, err := pipeline.ReadManifestFile(arg)
@@ -105,10 +105,15 @@ func (p *program) planOf(ctx context.Context, m *pipeline.Manifest, arg string, 
 	return plan, nil
 }
 
+func isFolder(arg string) bool {
+	info, err := os.Stat(arg)
+	return err == nil && info.IsDir()
+}
+
 // folderOf returns the batch folder that an argument names: the folder itself, or
 // the manifest that it was run from.
 func (p *program) folderOf(arg string, w place) (string, error) {
-	if info, err := os.Stat(arg); err == nil && info.IsDir() {
+	if isFolder(arg) {
 		return arg, nil
 	}
 	if _, err := os.Stat(arg); arg != pipeline.StdinName && errors.Is(err, fs.ErrNotExist) {
@@ -131,8 +136,8 @@ func (w *place) begun(arg string, m *pipeline.Manifest) (string, error) {
 		}
 	}
 	where := "there is no batch in " + folder
-	if exists(filepath.Join(folder+rehearsalSuffix, "journal.jsonl")) {
-		where += ", only its rehearsal in " + folder + rehearsalSuffix
+	if exists(filepath.Join(folder+pipeline.RehearsalSuffix, "journal.jsonl")) {
+		where += ", only its rehearsal in " + folder + pipeline.RehearsalSuffix
 	}
 	name := arg
 	if arg == pipeline.StdinName {

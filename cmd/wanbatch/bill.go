@@ -85,7 +85,7 @@ func (p *program) unknownLabels(reports []*pipeline.Report, names []string) {
 // unbilled tells why the provider bills nothing of a batch, or not all of it: a
 // server on this machine made its tasks. "" if the provider made them.
 func unbilled(folder string, r *pipeline.Report) (why string, all bool, err error) {
-	if isRehearsal(r, r.Batch) {
+	if r.Rehearsed() {
 		return "a rehearsal", true, nil
 	}
 	places, err := pipeline.MadeAt(folder)

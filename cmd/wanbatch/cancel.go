@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/http"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -54,6 +53,9 @@ func (p *program) cancel(ctx context.Context, arg string, o cancelOptions) error
 	if err != nil {
 		return err
 	}
+	if before.Rehearsed() {
+		return usagef("%s is a rehearsal: its provider ended with it, and nothing waits there to be canceled", folder)
+	}
 	cfg := pipeline.Config{State: p.stateFolder(), Proxy: http.ProxyFromEnvironment, Wait: o.wait, Version: currentVersion().Version}
 	if cfg.Endpoint, err = p.endpoint(o.endpoint, lane); err != nil {
 		return err
@@ -77,16 +79,19 @@ func (p *program) cancel(ctx context.Context, arg string, o cancelOptions) error
 		return err
 	}
 	p.out.line("%s: %s; %s", report.Batch, outcome(before, report), counts(report))
-	if !report.Complete {
-		p.out.line("run the manifest again to go on with the jobs that are left")
-	}
+	p.out.next(report, err, func(flags ...string) string {
+		if o.endpoint != "" {
+			flags = append(flags, "--endpoint", o.endpoint)
+		}
+		return o.again(arg, report, flags...)
+	})
 	return err
 }
 
 // laneOf returns the batch folder that an argument names, and the lane of its
 // manifest: that of a bare folder says nothing, the journal knows the rest.
 func (p *program) laneOf(arg string, where place) (string, pipeline.Lane, error) {
-	if info, err := os.Stat(arg); err == nil && info.IsDir() {
+	if isFolder(arg) {
 		return arg, pipeline.Lane{}, nil
 	}
 	m, err := p.manifest(arg, where)

@@ -94,24 +94,3 @@ func TestStateFolder(t *testing.T) {
 		}
 	}
 }
-
-func TestRehearsalIsProved(t *testing.T) {
-	const name = "demo-rehearsal"
-	rehearsed := pipeline.ReportLane{Endpoint: "http://127.0.0.1:4000", Key: fingerprint(rehearsalKey)}
-	tests := []struct {
-		name   string
-		report pipeline.Report
-		want   bool
-	}{
-		{"rehearsed", pipeline.Report{Batch: name, Lane: rehearsed}, true},
-		{"never run", pipeline.Report{Batch: name}, true},
-		{"another name", pipeline.Report{Batch: "demo", Lane: rehearsed}, false},
-		{"a real key", pipeline.Report{Batch: name, Lane: pipeline.ReportLane{Endpoint: rehearsed.Endpoint, Key: "0badc0de"}}, false},
-		{"a real endpoint", pipeline.Report{Batch: name, Lane: pipeline.ReportLane{Endpoint: "https://dashscope.aliyuncs.com", Key: rehearsed.Key}}, false},
-	}
-	for _, tt := range tests {
-		if got := isRehearsal(&tt.report, name); got != tt.want {
-			t.Errorf("%s: got %t, want %t", tt.name, got, tt.want)
-		}
-	}
-}

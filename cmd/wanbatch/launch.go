@@ -42,7 +42,7 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 	log = log.Level(max(log.GetLevel(), v.level()))
 
 	paid := ", paid tasks go on"
-	if cfg.Key == rehearsalKey {
+	if cfg.Key == pipeline.RehearsalKey {
 		paid = "" // and their provider ends with us
 	}
 	ctx, stop, release := interruptible(ctx, func() {

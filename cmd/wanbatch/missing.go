@@ -29,7 +29,7 @@ func (p *printer) missing(list []pipeline.Missing, r *pipeline.Report, folder, a
 	if more := len(list) - shownProblems; more > 0 {
 		p.line("  and %d more; wanbatch status --json has them all", more)
 	}
-	if isRehearsal(r, r.Batch) {
+	if r.Rehearsed() {
 		p.labeled("again", "the next rehearsal makes all of them anew")
 		return
 	}

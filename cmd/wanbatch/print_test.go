@@ -126,7 +126,10 @@ func TestCommandLines(t *testing.T) {
 // Why nobody works on a batch is told, also where nothing could be recorded.
 func TestPresence(t *testing.T) {
 	ran := pipeline.Report{Lane: pipeline.ReportLane{Endpoint: "http://127.0.0.1:1"}}
-	limited, finished, stopped := ran, ran, ran
+	limited, finished, stopped, interrupted := ran, ran, ran, ran
+	interrupted.Stopped = &pipeline.Stopped{Reason: "interrupted", Message: "interrupted; run again to continue"}
+	rehearsed := interrupted
+	rehearsed.Batch, rehearsed.Lane.Key = "a-rehearsal", "568059cc"
 	limited.Stopped = &pipeline.Stopped{Reason: "finished"}
 	finished.Complete = true
 	stopped.Stopped = &pipeline.Stopped{Reason: "key", Message: "stopped by the account: InvalidApiKey"}
@@ -139,17 +142,19 @@ func TestPresence(t *testing.T) {
 		{"held", finished, &pipeline.Holder{PID: 42, Host: "here"}, "process 42 on here works on it"},
 		{"killed", ran, nil, "killed"},
 		{"stopped", stopped, nil, ", by the account: InvalidApiKey"},
-		{"limited", limited, nil, "not finished; wanbatch run continues it"},
-		{"never run", pipeline.Report{}, nil, "not finished"},
+		{"limited", limited, nil, "not finished\n  continue  wanbatch run a.yaml goes on with the jobs that are left\n"},
+		{"never run", pipeline.Report{}, nil, "not finished\n  continue  wanbatch run a.yaml "},
+		{"interrupted", interrupted, nil, ", interrupted\n  continue  wanbatch run a.yaml (with the same flags)\n"},
+		{"rehearsed", rehearsed, nil, ", interrupted\n  again     wanbatch rehearse a.yaml\n"},
 	} {
 		var b bytes.Buffer
-		(&printer{w: &b}).presence(&tt.report, tt.holder)
+		(&printer{w: &b}).presence(&tt.report, tt.holder, func(flags ...string) string { return tt.report.Again("a.yaml", flags...) })
 		if !strings.Contains(b.String(), tt.want) {
 			t.Errorf("%s: %q, want %q", tt.name, b.String(), tt.want)
 		}
 	}
 	var b bytes.Buffer
-	if (&printer{w: &b}).presence(&finished, nil); b.Len() > 0 {
+	if (&printer{w: &b}).presence(&finished, nil, nil); b.Len() > 0 {
 		t.Errorf("finished: %q", b.String())
 	}
 }

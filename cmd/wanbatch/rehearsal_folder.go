@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,7 +38,7 @@ func startAfresh(folder, name string) error {
 		return nil // no batch yet: nothing is removed
 	case err != nil:
 		return usagef("cannot tell whether %s is a rehearsal, so nothing is removed: %v", folder, err)
-	case !isRehearsal(r, name):
+	case r.Batch != name || !r.Rehearsed():
 		return usagef("%s holds a batch that was run at %s, not a rehearsal; give another --output or --name", folder, r.Lane.Endpoint)
 	}
 	// The journal goes last: until then it proves what the rest is.
@@ -61,10 +59,4 @@ func loopbackURL(raw string) bool {
 	}
 	ip := net.ParseIP(u.Hostname())
 	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// fingerprint names a key in journals and reports: 8 hex digits of its SHA-256.
-func fingerprint(key pipeline.Key) string {
-	sum := sha256.Sum256([]byte(key))
-	return hex.EncodeToString(sum[:4])
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -16,13 +15,8 @@ import (
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
-// What marks a rehearsal: the name of its batch, and a key that is none.
-const (
-	rehearsalSuffix = "-rehearsal"
-	rehearsalKey    = pipeline.Key("sk-rehearsal")
-
-	rehearsalLocks = ".rehearsal" // folder in the batch folder, while it goes on
-)
+// rehearsalLocks is a folder in the batch folder, while a rehearsal goes on.
+const rehearsalLocks = ".rehearsal"
 
 type rehearseOptions struct {
 	place
@@ -86,7 +80,7 @@ func (p *program) rehearse(ctx context.Context, arg string, o rehearseOptions) e
 	if m == nil {
 		return err
 	}
-	m.Name += rehearsalSuffix
+	m.Name += pipeline.RehearsalSuffix
 	if m.Inputs.Store != "" || m.Output.Store != "" {
 		p.err.line("rehearsed without inputs.store and output.store: nothing is put into a bucket")
 		m.Inputs.Store, m.Output.Store, m.Output.StoreOnly = "", "", false
@@ -142,7 +136,7 @@ func (p *program) perform(ctx context.Context, plan *pipeline.Plan, o rehearseOp
 		return nil, emulator.Meter{}, err
 	}
 	r, err := p.launch(ctx, plan, pipeline.Config{
-		Output: o.output, State: state, Key: rehearsalKey, Endpoint: s.url,
+		Output: o.output, State: state, Key: pipeline.RehearsalKey, Endpoint: s.url,
 		Speed: o.speed, Version: currentVersion().Version,
 	}, o.voice, false)
 	if !errors.Is(err, pipeline.ErrLocked) { // by another rehearsal, to which the folder belongs
@@ -209,14 +203,4 @@ func paidTwice(plan *pipeline.Plan, meter emulator.Meter) error {
 		return nil
 	}
 	return fmt.Errorf("the emulator counts %d live tasks for one pair: this is a bug, please report it with the journal", meter.MaxLivePerPair)
-}
-
-// isRehearsal reports whether a batch was only ever rehearsed: by its name, and by
-// where and as whom it ran last. A batch that never ran cost nothing either.
-func isRehearsal(r *pipeline.Report, name string) bool {
-	if r.Batch != name || !strings.HasSuffix(name, rehearsalSuffix) {
-		return false
-	}
-	return r.Lane.Endpoint == "" ||
-		loopbackURL(r.Lane.Endpoint) && r.Lane.Key == fingerprint(rehearsalKey)
 }

@@ -59,10 +59,10 @@ func (p *program) resolve(arg, job string, o resolveOptions) error {
 	}
 	p.out.line("%s: recorded %s; %s", job, verdict, counts(r))
 	switch {
-	case isRehearsal(r, r.Batch):
+	case r.Rehearsed():
 		p.out.line("a rehearsal is not continued: nothing acts on it, and the next rehearsal starts afresh")
 	case !r.Complete:
-		p.out.line("run the manifest again to act on it")
+		p.out.command("continue", o.again(arg, r), "acts on it")
 	}
 	return nil
 }

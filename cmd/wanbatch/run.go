@@ -154,7 +154,9 @@ func (p *program) carryOut(ctx context.Context, arg string, o runOptions, m *mon
 		p.err.missing(report.Missing(folder, time.Now()), report, folder, arg, o.sameAccount())
 	}
 	if !o.quiet && !refused {
-		p.err.next(report, err, arg, o.sameBatch())
+		p.err.next(report, err, func(flags ...string) string {
+			return report.Again(arg, append(o.sameBatch(), flags...)...)
+		})
 	}
 	if o.json {
 		if e := report.JSON(p.out); e != nil {

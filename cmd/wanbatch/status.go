@@ -60,29 +60,34 @@ func (p *program) status(arg string, where place, asJSON bool) error {
 	p.out.summary(r, folder, false)
 	p.out.labeled("lane", r.Lane.Region+" "+r.Model+at(r.Lane))
 	p.out.labeled("journal", count(int(r.Journal.Records), "record")+", the newest of "+r.GeneratedAt.Local().Format(time.DateTime))
-	p.out.presence(r, holder)
+	p.out.presence(r, holder, func(flags ...string) string { return where.again(arg, r, flags...) })
 	if folder == arg {
-		arg = "MANIFEST"
+		arg = pipeline.AnyManifest
 	}
 	p.out.missing(missing, r, folder, arg, outside(folder))
 	return nil
 }
 
-// presence tells who works on a batch, or why nobody does though it is not finished.
-func (p *printer) presence(r *pipeline.Report, holder *pipeline.Holder) {
-	switch {
-	case holder != nil:
+// presence tells who works on a batch, or why nobody does though it is not finished,
+// and how to go on then.
+func (p *printer) presence(r *pipeline.Report, holder *pipeline.Holder, again func(flags ...string) string) {
+	if holder != nil {
 		p.labeled("now", fmt.Sprintf("process %d on %s works on it, since %s", holder.PID, holder.Host, holder.Since.Local().Format(time.DateTime)))
+		return
+	}
+	switch {
 	case r.Complete:
 	case r.Stopped != nil && r.Stopped.Reason == "budget": // which the summary has explained
 		p.labeled("stopped", r.Stopped.At.Local().Format(time.DateTime)+", by the budget")
 	case r.Stopped != nil && r.Stopped.Message != "":
-		p.labeled("stopped", r.Stopped.At.Local().Format(time.DateTime)+", "+strings.TrimPrefix(r.Stopped.Message, "stopped "))
+		why := strings.TrimSuffix(strings.TrimPrefix(r.Stopped.Message, "stopped "), "; run again to continue") // the next line says how
+		p.labeled("stopped", r.Stopped.At.Local().Format(time.DateTime)+", "+why)
 	case r.Stopped == nil && r.Lane.Endpoint != "":
-		p.labeled("stopped", "the last run was killed, or its machine went down; wanbatch run continues it")
+		p.labeled("stopped", "the last run was killed, or its machine went down")
 	default:
-		p.labeled("left", "this batch is not finished; wanbatch run continues it")
+		p.labeled("left", "this batch is not finished")
 	}
+	p.next(r, stopped(r), again)
 }
 
 // at says where and as whom a batch ran last.

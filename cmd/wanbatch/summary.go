@@ -1,11 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/wanbatch/wanbatch/pipeline"
@@ -114,25 +112,4 @@ func reason(f *pipeline.Failure) string {
 		parts[i] = strings.TrimRight(part, ".")
 	}
 	return strings.Join(parts, "; ")
-}
-
-// next tells how to go on after a run of the manifest arg; same are the flags that
-// make it the same batch.
-func (p *printer) next(r *pipeline.Report, runErr error, arg string, same []string) {
-	again := func(flags ...string) string {
-		return pipeline.CommandLine("run", []string{arg}, slices.Concat(same, flags)...)
-	}
-	switch {
-	case errors.Is(runErr, pipeline.ErrBudget):
-		p.command("continue", again("--max-cost", r.Budget.NeedAll().String()), "pays for all that is left")
-	case runErr != nil:
-		p.command("continue", again(), "(with the same flags)")
-	case r.Totals.Quarantined > 0:
-		p.labeled("continue", "settle each quarantined job with one of its commands, then")
-		p.command("", again(), "")
-	case r.Totals.Failed+r.Totals.Lost > 0:
-		p.command("continue", again("--retry-failed"), "submits failed and lost jobs again")
-	case !r.Complete:
-		p.command("continue", again(), "submits the jobs that were left alone")
-	}
 }
