@@ -135,7 +135,7 @@ func (a *auditor) auditJSON(text []byte) (*Report, int) {
 }
 
 // reportAt is the report as the journal gave it when it had this head.
-func (a *auditor) reportAt(at journalHead, folder string) (*Report, error) {
+func (a *auditor) reportAt(at JournalHead, folder string) (*Report, error) {
 	if at.Records < 1 || at.Records > a.head.Records {
 		return nil, fmt.Errorf("it was made from %d records, of which the journal has %d intact: its tail was cut off, or the report changed",
 			at.Records, a.head.Records)

@@ -18,18 +18,18 @@ import (
 type Bill struct {
 	Version int         `json:"version"`
 	Note    string      `json:"note"`
-	Batches []billBatch `json:"batches"` // as they were given
+	Batches []BillBatch `json:"batches"` // as they were given
 	Labels  []string    `json:"labels"`  // the names that the lines are told apart by
 	Lines   []BillLine  `json:"lines"`   // by month, then currency, labels, model and mode
-	Totals  []billTotal `json:"totals"`  // one for each currency
+	Totals  []BillTotal `json:"totals"`  // one for each currency
 }
 
-// billBatch is one of the batches in a bill.
-type billBatch struct {
+// BillBatch is one of the batches in a bill.
+type BillBatch struct {
 	Batch    string      `json:"batch"`
-	Journal  journalHead `json:"journal"`
+	Journal  JournalHead `json:"journal"`
 	Complete bool        `json:"complete"` // if not, its bill may grow
-	billTotal
+	BillTotal
 }
 
 // BillLine is a group of tasks. Every billed task is in exactly one, so the lines of
@@ -44,8 +44,8 @@ type BillLine struct {
 	Sum
 }
 
-// billTotal is what is billed in one currency.
-type billTotal struct {
+// BillTotal is what is billed in one currency.
+type BillTotal struct {
 	Currency string `json:"currency"`
 	Tasks    int    `json:"tasks"`
 	Sum
@@ -60,7 +60,7 @@ func NewBill(reports []*Report, labels []string) (*Bill, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bill{Version: 1, Note: reportNote, Batches: []billBatch{}, Labels: labels, Lines: []BillLine{}, Totals: []billTotal{}}
+	b := &Bill{Version: 1, Note: reportNote, Batches: []BillBatch{}, Labels: labels, Lines: []BillLine{}, Totals: []BillTotal{}}
 	if labels == nil {
 		b.Labels = labelNames(reports)
 	}
@@ -73,13 +73,13 @@ func NewBill(reports []*Report, labels []string) (*Bill, error) {
 	for _, key := range slices.Sorted(maps.Keys(lines)) {
 		b.Lines = append(b.Lines, *lines[key])
 	}
-	totals := map[string]billTotal{}
+	totals := map[string]BillTotal{}
 	for _, r := range reports {
-		part := billTotal{Currency: r.Currency, Tasks: tasks[r], Sum: r.Totals.Sum, BilledMax: r.Totals.BilledMax}
-		b.Batches = append(b.Batches, billBatch{r.Batch, r.Journal, r.Complete, part})
+		part := BillTotal{Currency: r.Currency, Tasks: tasks[r], Sum: r.Totals.Sum, BilledMax: r.Totals.BilledMax}
+		b.Batches = append(b.Batches, BillBatch{r.Batch, r.Journal, r.Complete, part})
 		totals[r.Currency] = totals[r.Currency].plus(part)
 	}
-	b.Totals = slices.SortedFunc(maps.Values(totals), func(x, y billTotal) int { return cmp.Compare(x.Currency, y.Currency) })
+	b.Totals = slices.SortedFunc(maps.Values(totals), func(x, y BillTotal) int { return cmp.Compare(x.Currency, y.Currency) })
 	return b, nil
 }
 
@@ -115,8 +115,8 @@ func (b *Bill) count(lines map[string]*BillLine, c charge) {
 	line.Sum = line.plus(Sum{c.try.Seconds.Decimal, c.try.Billed.Decimal})
 }
 
-func (t billTotal) plus(o billTotal) billTotal {
-	return billTotal{o.Currency, t.Tasks + o.Tasks, t.Sum.plus(o.Sum), t.BilledMax.Add(o.BilledMax)}
+func (t BillTotal) plus(o BillTotal) BillTotal {
+	return BillTotal{o.Currency, t.Tasks + o.Tasks, t.Sum.plus(o.Sum), t.BilledMax.Add(o.BilledMax)}
 }
 
 // JSON writes the bill as indented JSON.

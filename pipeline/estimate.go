@@ -27,7 +27,7 @@ type Estimate struct {
 	// thousand values is in LabelsLeftOut instead.
 	ByLabel       map[string]map[string]PartEstimate `json:"by_label"`
 	LabelsLeftOut []string                           `json:"labels_left_out"`
-	FreeQuota     freeQuota                          `json:"free_quota"` // of a new account: Seconds, Days, and what it Saves at most; taken off nowhere
+	FreeQuota     FreeQuota                          `json:"free_quota"` // of a new account; taken off nowhere
 
 	WallClock       TimeRange          `json:"wall_clock_seconds"`         // from start to the last task's end, downloads aside
 	WallClockInMode map[Mode]TimeRange `json:"wall_clock_seconds_in_mode"` // likewise, were all of it made in that mode
@@ -37,7 +37,7 @@ type Estimate struct {
 
 	Settings EstimateSettings   `json:"settings"` // assumed
 	Prices   PriceTable         `json:"price_table"`
-	Units    map[Mode]unitPrice `json:"unit_prices"` // of a second: Price, and BuiltIn of the program\'s own table
+	Units    map[Mode]UnitPrice `json:"unit_prices"`
 }
 
 // PartEstimate is the part of an [Estimate] that some of its jobs have.
@@ -48,15 +48,15 @@ type PartEstimate struct {
 	InMode  map[Mode]Range `json:"in_mode"` // money, were all of it made in that mode
 }
 
-// unitPrice is the price of a second of output.
-type unitPrice struct {
+// UnitPrice is the price of a second of output, in the currency of the estimate.
+type UnitPrice struct {
 	Price   decimal.Decimal `json:"price"`
 	BuiltIn decimal.Decimal `json:"built_in"` // of the program's own table; the same unless a price file was given
 }
 
-// freeQuota is what the provider gives a new account, quoted second-hand. No
+// FreeQuota is what the provider gives a new account, quoted second-hand. No
 // amount here has it taken off: how much of it is left only the provider knows.
-type freeQuota struct {
+type FreeQuota struct {
 	Seconds decimal.Decimal `json:"seconds"` // per model, both modes together, once per account
 	Days    int             `json:"days"`    // from the model's activation
 	Saves   decimal.Decimal `json:"saves"`   // at most, of this estimate
@@ -228,7 +228,7 @@ func (w *workload) estimate(p *Plan, times RunTimes) Estimate {
 			Model: m.Model, Region: m.Lane.Region, Exclusive: m.Lane.Exclusive,
 			Watermark: m.Watermark, CheckImage: m.CheckImage, Limits: m.Limits,
 		},
-		Prices: p.priceTable(), Units: map[Mode]unitPrice{},
+		Prices: p.priceTable(), Units: map[Mode]UnitPrice{},
 	}
 	for mode, part := range w.all {
 		e.ByMode[mode] = byMode{mode: part}.part(p.units)
@@ -245,7 +245,7 @@ func (w *workload) estimate(p *Plan, times RunTimes) Estimate {
 	}
 	slices.Sort(e.LabelsLeftOut)
 	for mode, unit := range p.units {
-		e.Units[mode] = unitPrice{Price: unit, BuiltIn: p.builtIn(mode)}
+		e.Units[mode] = UnitPrice{Price: unit, BuiltIn: p.builtIn(mode)}
 		instead := byMode{}
 		instead.add(mode, all.Seconds)
 		if all.Jobs > 0 {
@@ -260,8 +260,8 @@ func (w *workload) estimate(p *Plan, times RunTimes) Estimate {
 
 // freeQuota is what the provider's gift to new accounts may take off: the dearest
 // seconds first.
-func (w *workload) freeQuota(units map[Mode]decimal.Decimal) freeQuota {
-	q := freeQuota{Seconds: decimal.NewFromInt(pricing.FreeSeconds), Days: pricing.FreeDays}
+func (w *workload) freeQuota(units map[Mode]decimal.Decimal) FreeQuota {
+	q := FreeQuota{Seconds: decimal.NewFromInt(pricing.FreeSeconds), Days: pricing.FreeDays}
 	left := q.Seconds
 	modes := slices.SortedFunc(maps.Keys(w.all), func(a, b Mode) int { return units[b].Cmp(units[a]) })
 	for _, mode := range modes {

@@ -22,7 +22,7 @@ type Report struct {
 	Revision       int         `json:"revision"`
 	Batch          string      `json:"batch"`
 	Model          string      `json:"model"`
-	Journal        journalHead `json:"journal"` // as it was folded: its Records and its Head
+	Journal        JournalHead `json:"journal"` // as it was folded
 	Lane           ReportLane  `json:"lane"`
 	ManifestSHA256 string      `json:"manifest_sha256"`
 	Inputs         string      `json:"inputs,omitzero"` // folder that local images and videos are relative to, as seen from the batch folder; "" if unknown
@@ -38,11 +38,11 @@ type Report struct {
 	Jobs           []Result    `json:"jobs"` // in manifest order
 }
 
-// journalHead ties a report to its journal: a journal whose tail was cut since
+// JournalHead ties a report to its journal: a journal whose tail was cut since
 // no longer has this head.
-type journalHead struct {
+type JournalHead struct {
 	Records int64  `json:"records"`
-	Head    string `json:"head"`
+	Head    string `json:"head"` // SHA-256 of the newest record, which chains all before it; hex
 }
 
 // ReportLane says where the batch ran last.
@@ -70,17 +70,17 @@ type Totals struct {
 
 	Sum
 	BilledMax decimal.Decimal `json:"billed_max"` // Billed plus all that may have been billed besides
-	Estimated decimal.Decimal `json:"estimated"`
-	Bytes     int64           `json:"bytes"`
-	Overruns  int             `json:"overruns"` // tasks billed above what was held for them
-	Reused    savings         `json:"reused"`   // from other batches: Jobs, the Seconds of their files, and what is Saved
+	Estimated decimal.Decimal `json:"estimated"`  // of all jobs, whatever became of them
+	Bytes     int64           `json:"bytes"`      // of the files
+	Overruns  int             `json:"overruns"`   // tasks billed above what was held for them
+	Reused    Savings         `json:"reused"`     // from other batches
 
 	ByMode  map[string]Part            `json:"by_mode"`
 	ByLabel map[string]map[string]Part `json:"by_label"` // name, then value
 }
 
-// savings is what was taken from other batches instead of paid for again.
-type savings struct {
+// Savings is what was taken from other batches instead of paid for again.
+type Savings struct {
 	Jobs    int             `json:"jobs"`
 	Seconds decimal.Decimal `json:"seconds"` // of their files
 	Saved   decimal.Decimal `json:"saved"`   // what they would have cost here
@@ -98,41 +98,42 @@ type Part struct {
 	Sum
 }
 
-// Result is one job in a report. The provider's times are those of its newest
-// task; money is that of all its tasks.
+// Result is one job in a report. Task, request and the times of the provider are
+// those of its newest create; money is that of all its tasks. What is not known, or
+// not yet, is null.
 type Result struct {
 	ID     string            `json:"id"`
 	Key    string            `json:"key"` // content key
 	State  State             `json:"state"`
-	Mode   string            `json:"mode"`
-	Lane   string            `json:"lane"`
-	Image  string            `json:"image"`
+	Mode   string            `json:"mode"`  // wan-std or wan-pro
+	Lane   string            `json:"lane"`  // its region: a batch has one lane
+	Image  string            `json:"image"` // as the manifest has it, a URL without its query
 	Video  string            `json:"video"`
-	Labels map[string]string `json:"labels"`
+	Labels map[string]string `json:"labels"` // empty, never null
 
-	TaskID      *string    `json:"task_id"`
-	RequestID   *string    `json:"request_id"`
-	SubmittedAt *time.Time `json:"submitted_at"`
-	ScheduledAt *time.Time `json:"scheduled_at"`
-	EndedAt     *time.Time `json:"ended_at"`
-	StoredAt    *time.Time `json:"stored_at"`
+	TaskID      *string    `json:"task_id"`      // null before the first create, and if the newest one made no task that is known
+	RequestID   *string    `json:"request_id"`   // the provider's, of the create that made the task
+	SubmittedAt *time.Time `json:"submitted_at"` // by our clock; by the provider's once the task has ended
+	ScheduledAt *time.Time `json:"scheduled_at"` // when it began to run, by the provider's clock, known once it has ended
+	EndedAt     *time.Time `json:"ended_at"`     // by the provider's clock
+	StoredAt    *time.Time `json:"stored_at"`    // when the file was complete, by our clock
 
-	QueueSeconds decimal.NullDecimal `json:"queue_seconds"`
-	RunSeconds   decimal.NullDecimal `json:"run_seconds"`
-	Usage        *Usage              `json:"usage"` // null if the provider gave none, which is not zero
-	UnitPrice    decimal.Decimal     `json:"unit_price"`
-	Estimated    decimal.Decimal     `json:"estimated"` // unit price x length, or x 30 s if the length is unknown
-	Billed       decimal.NullDecimal `json:"billed"`    // null if a task succeeded without usage
+	QueueSeconds decimal.NullDecimal `json:"queue_seconds"` // from submitted to scheduled, by the provider's clock alone
+	RunSeconds   decimal.NullDecimal `json:"run_seconds"`   // from scheduled to ended, likewise
+	Usage        *Usage              `json:"usage"`         // of the newest task; null also if the provider gave none, which is not zero
+	UnitPrice    decimal.Decimal     `json:"unit_price"`    // of a second of output: the newest task's, or the next one's
+	Estimated    decimal.Decimal     `json:"estimated"`     // unit price x length, or x 30 s if the length is unknown
+	Billed       decimal.NullDecimal `json:"billed"`        // null if a task succeeded without usage
 	File         *File               `json:"file"`
 	ReusedFrom   *string             `json:"reused_from"` // batch/job that made the file, and where; then nothing is billed here for it
-	Attempts     []Try               `json:"attempts"`
-	Error        *Failure            `json:"error"`
+	Attempts     []Try               `json:"attempts"`    // oldest first; empty, never null
+	Error        *Failure            `json:"error"`       // null unless the job is failed, lost or quarantined
 }
 
 // Usage is what the provider bills of a task.
 type Usage struct {
-	VideoDuration decimal.Decimal `json:"video_duration"`
-	VideoRatio    string          `json:"video_ratio"`
+	VideoDuration decimal.Decimal `json:"video_duration"` // seconds of output
+	VideoRatio    string          `json:"video_ratio"`    // the provider's name for the mode, such as standard
 }
 
 // File is a job's artifact.
@@ -140,30 +141,30 @@ type File struct {
 	Path     string          `json:"path"` // relative to the batch folder; "" if it lies only in a bucket
 	URL      *string         `json:"url"`  // where it stays in a bucket of one's own, without a signature; null if it is not there
 	Bytes    int64           `json:"bytes"`
-	SHA256   string          `json:"sha256"`
-	Duration decimal.Decimal `json:"duration"`
+	SHA256   string          `json:"sha256"`   // hex
+	Duration decimal.Decimal `json:"duration"` // seconds, read from the file
 }
 
 // Try is one create and what became of it.
 type Try struct {
-	N           int                 `json:"n"`
+	N           int                 `json:"n"`       // from 1
 	Outcome     string              `json:"outcome"` // accepted, refused, unanswered, absent, adopted or quarantined
-	At          time.Time           `json:"at"`
+	At          time.Time           `json:"at"`      // of its intent, by our clock
 	TaskID      *string             `json:"task_id"`
 	RequestID   *string             `json:"request_id"`
-	Status      *string             `json:"status"` // the provider's, once the task ended
-	Code        string              `json:"code,omitzero"`
-	Seconds     decimal.NullDecimal `json:"billed_seconds"` // confirmed usage, null like Billed
-	Billed      decimal.NullDecimal `json:"billed"`         // null while or where it is not known
-	BillingDate *string             `json:"billing_date"`   // of a billed task, in UTC+8 as the provider bills
-	Candidates  []string            `json:"candidates,omitzero"`
+	Status      *string             `json:"status"`              // the provider's, once the task ended
+	Code        string              `json:"code,omitzero"`       // the provider's, if it refused the create or the task failed
+	Seconds     decimal.NullDecimal `json:"billed_seconds"`      // confirmed usage, null like Billed
+	Billed      decimal.NullDecimal `json:"billed"`              // null while or where it is not known
+	BillingDate *string             `json:"billing_date"`        // of a billed task, in UTC+8 as the provider bills
+	Candidates  []string            `json:"candidates,omitzero"` // tasks of which one may be its own, if it is quarantined
 }
 
 // Failure says why a job has no artifact.
 type Failure struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-	Hint    string `json:"hint"`
+	Code    string `json:"code"`    // the provider's, the store's, or ours: Canceled, Abandoned, Lost, InDoubt, InputChanged, InputUnreadable
+	Message string `json:"message"` // for people
+	Hint    string `json:"hint"`    // what to do; "" if nothing is known
 	Charged *bool  `json:"charged"` // null if only the provider's bill can tell
 	// Commands settle a quarantined job, each in its own way and to be run as it stands.
 	Commands []string `json:"commands,omitzero"`
@@ -188,7 +189,7 @@ func newReport(core *batch.Batch, head journal.Head, folder string) (*Report, er
 		return nil, plainUsagef("the journal holds no batch yet; run the manifest first")
 	}
 	r := &Report{
-		Version: 1, Revision: reportRevision, Batch: begin.Batch, Model: begin.Model, Journal: journalHead{head.Records, head.Hash},
+		Version: 1, Revision: reportRevision, Batch: begin.Batch, Model: begin.Model, Journal: JournalHead{head.Records, head.Hash},
 		Lane: ReportLane{Region: begin.Region}, GeneratedAt: core.Last().UTC(), Complete: core.View().Left == 0,
 		Currency: begin.Currency, PriceTable: PriceTable{Date: begin.PriceDate, Source: begin.PriceSource, SHA256: begin.PriceSHA256},
 		Budget: budgetOf(core), Note: reportNote,

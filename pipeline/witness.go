@@ -45,7 +45,7 @@ func (f *folder) witnessed() error {
 
 // toldHead is the head of the journal that a report was made from, zero if there is
 // no report that tells. It stands near the beginning of the file.
-func toldHead(report string) (told journalHead, err error) {
+func toldHead(report string) (told JournalHead, err error) {
 	f, err := os.Open(report)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
