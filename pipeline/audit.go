@@ -62,18 +62,18 @@ func (f *Findings) Proven() bool { return len(f.Problems) == 0 }
 //
 // An error means that there was nothing to audit (it matches [ErrUsage] if the
 // folder holds no batch) or that the journal could not be read.
-func Audit(path string) (*Findings, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, plainUsagef("there is no batch folder %s", path)
+func Audit(folder string) (*Findings, error) {
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return nil, plainUsagef("there is no batch folder %s", folder)
 	}
-	root, err := os.OpenRoot(path)
+	root, err := os.OpenRoot(folder)
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	defer root.Close() // read only: nothing can be lost
-	a := &auditor{path: path, root: root, core: batch.New(batch.Settings{}, nil), books: newBooks(),
+	a := &auditor{path: folder, root: root, core: batch.New(batch.Settings{}, nil), books: newBooks(),
 		stored: map[string]bool{}, found: &Findings{Problems: []Finding{}, Notes: []Finding{}}}
-	holder, _ := HolderOf(path) // where it cannot be told, nobody is assumed
+	holder, _ := HolderOf(folder) // where it cannot be told, nobody is assumed
 	a.held = holder != nil
 	a.readReports() // before the journal: a report is never ahead of it
 	if err := a.auditJournal(); err != nil {

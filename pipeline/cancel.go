@@ -25,12 +25,15 @@ import (
 // another's account. Of cfg, what says how to submit has no effect; Output
 // defaults to the folder that the batch folder is in. Locks, journal, report and
 // errors are those of [Run]; [ErrBudget] does not occur.
-func Cancel(ctx context.Context, path string, cfg Config) (*Report, error) {
+func Cancel(ctx context.Context, folder string, cfg Config) (*Report, error) {
 	if cfg.Output == "" {
-		cfg.Output = filepath.Dir(filepath.Clean(path))
+		cfg.Output = filepath.Dir(filepath.Clean(folder))
+	}
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	p, err := remembered(path)
+	p, err := remembered(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -40,12 +43,17 @@ func Cancel(ctx context.Context, path string, cfg Config) (*Report, error) {
 	}
 	core := batch.New(batch.Settings{}, []batch.LaneSettings{laneSettings(p)})
 	core.CancelQueued()
-	return inFolder(ctx, path, core, false, cfg, func(locking context.Context, f *folder) error {
-		if err := sameKey(core, cfg.Key); err != nil {
+	return inFolder(ctx, folder, core, false, cfg, cancelOn(ctx, p, cfg, target))
+}
+
+// cancelOn does with an open folder what its core was told to.
+func cancelOn(ctx context.Context, p *Plan, cfg Config, target endpoint) func(context.Context, *folder) error {
+	return func(locking context.Context, f *folder) error {
+		if err := sameKey(f.core, cfg.Key); err != nil {
 			return err
 		}
 		return work(ctx, locking, f, p, cfg, target, nil)
-	})
+	}
 }
 
 // sameKey refuses a key that the newest run did not use. No key at all is for

@@ -2,9 +2,11 @@ package pipeline
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -20,7 +22,8 @@ func (Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("***")) }
 // MarshalText returns "***".
 func (Key) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
-// Config says how a plan is run. The zero value of each field means its default.
+// Config says how a plan is run. The zero value of each field means its default; a
+// value that makes no sense ends with [ErrUsage] before anything is done.
 // Nothing is read from the environment; a command fills this in.
 type Config struct {
 	// Output is the folder that holds the batch folders. Defaults to "output".
@@ -47,9 +50,9 @@ type Config struct {
 
 	// MaxCost is the most that the batch may cost over its whole life, in the
 	// plan's currency. It replaces the manifest's budget if valid. Where neither
-	// gives a cap, that of the batch's newest run stands.
+	// gives a cap, that of the batch's newest run stands. Not negative.
 	MaxCost decimal.NullDecimal
-	// Limit submits only the first jobs of the plan; 0 means all.
+	// Limit submits only the first jobs of the plan, so many; 0 means all.
 	Limit int
 	// Only submits only the jobs with these ids; empty means all.
 	Only []string
@@ -80,10 +83,11 @@ type Config struct {
 	OnEvent func(Event)
 
 	// Fetches is how many downloads run at once, and how many videos are put into a
-	// bucket at once. Defaults to 4.
+	// bucket at once: 1 to 1000. Defaults to 4.
 	Fetches int
 	// Speed makes the run's clock this many times faster than the wall clock,
-	// for a rehearsal against a provider whose clock is as fast. Defaults to 1.
+	// for a rehearsal against a provider whose clock is as fast. Positive; defaults
+	// to 1.
 	Speed float64
 	// Version names the program in the journal.
 	Version string
@@ -109,6 +113,27 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// check refuses values that make no sense.
+func (c Config) check() error {
+	for _, one := range []struct {
+		bad  bool
+		what string
+	}{
+		{c.MaxCost.Valid && c.MaxCost.Decimal.IsNegative(), "MaxCost is " + c.MaxCost.Decimal.String() + "; it must not be negative"},
+		{c.Limit < 0, "Limit is " + strconv.Itoa(c.Limit) + "; it is 0 for all jobs, or how many"},
+		{c.Fetches < 0 || c.Fetches > maxFetches, fmt.Sprintf("Fetches is %d; it is from 1 to %d", c.Fetches, maxFetches)},
+		{c.Speed < 0 || math.IsNaN(c.Speed) || math.IsInf(c.Speed, 0), fmt.Sprintf("Speed is %v; it must be a positive number", c.Speed)},
+	} {
+		if one.bad {
+			return fmt.Errorf("%w: Config.%s", ErrUsage, one.what)
+		}
+	}
+	return nil
+}
+
+// maxFetches is more downloads at once than any line has use for.
+const maxFetches = 1000
 
 // cap is the budget in force: the configured one, else the manifest's.
 func (c Config) cap(p *Plan) decimal.NullDecimal {

@@ -34,6 +34,9 @@ import (
 // are no error: the report tells. Errors to test for are [ErrUsage],
 // [ErrLocked], [ErrBudget], [ErrAccount] and [ErrInterrupted].
 func Run(ctx context.Context, p *Plan, cfg Config) (*Report, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
 	cfg = cfg.withDefaults()
 	target, err := resolveEndpoint(p, cfg)
 	if err != nil {
