@@ -90,6 +90,7 @@ type Plan struct {
 	warnings warnings
 	terms    terms
 	reuse    reusables
+	bound    bool // to a configuration, by [Plan.Under]
 }
 
 // NewPlan resolves a manifest into jobs: it expands its matrix, reads the file of

@@ -60,9 +60,18 @@ type terms struct {
 // [ErrUsage] if one of them is no batch.
 func (p *Plan) Under(cfg Config) (*Plan, error) {
 	bound := *p
+	bound.bound = true
 	bound.terms = terms{Output: cfg.Output, Limit: cfg.Limit, Only: cfg.Only, RetryFailed: cfg.RetryFailed,
 		AcceptChanges: cfg.AcceptChanges, Reuse: cfg.Reuse, maxCost: cfg.MaxCost, endpoint: cfg.Endpoint}
 	return &bound, bound.findReusable(cfg)
+}
+
+// boundTo is the plan itself if [Plan.Under] made it, else what that makes of it.
+func (p *Plan) boundTo(cfg Config) (*Plan, error) {
+	if p.bound {
+		return p, nil
+	}
+	return p.Under(cfg)
 }
 
 type laneDocument struct {

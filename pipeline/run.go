@@ -47,10 +47,8 @@ func Run(ctx context.Context, p *Plan, cfg Config) (*Report, error) {
 			return nil, plainUsagef("%v", err)
 		}
 	}
-	if p.reuse == nil { // it was not bound to this configuration
-		if p, err = p.Under(cfg); err != nil {
-			return nil, err
-		}
+	if p, err = p.boundTo(cfg); err != nil {
+		return nil, err
 	}
 	core := batch.New(batchSettings(p, cfg), []batch.LaneSettings{laneSettings(p)})
 	return inFolder(ctx, filepath.Join(cfg.Output, p.Manifest.Name), core, true, cfg, func(locking context.Context, f *folder) error {
@@ -146,25 +144,11 @@ func begin(ctx, locking context.Context, f *folder, w *workers, cfg Config, open
 // enter brings the journal up to date with the plan: what is new is planned,
 // what left the manifest is removed, what changed is refused or accepted.
 func enter(f *folder, p *Plan, cfg Config) error {
-	now := coreTime(f.core, cfg.seams.wall())
-	begin, err := beginning(p, cfg)
+	events, changed, err := differences(f.core, p, cfg, f.path)
 	if err != nil {
 		return err
 	}
-	switch was := f.core.Begin(); {
-	case was == nil:
-		if err := f.record(batch.Event{Kind: batch.Begun, At: now, Begin: begin}); err != nil {
-			return err
-		}
-	case was.Batch != begin.Batch:
-		return fmt.Errorf("%w: folder %s holds the journal of batch %s; to go on with that, give the folder and the manifest its name again; for another batch give another name, or --output",
-			ErrUsage, f.path, was.Batch)
-	case was.Model != begin.Model || was.Region != begin.Region:
-		return fmt.Errorf("%w: folder %s holds a batch of %s in %s, not of %s in %s; give this manifest another name",
-			ErrUsage, f.path, was.Model, was.Region, begin.Model, begin.Region)
-	}
-	events, err := differences(f.core, p, cfg, now)
-	if err != nil {
+	if err := refuseChanged(changed); err != nil {
 		return err
 	}
 	if err := f.record(events...); err != nil {
@@ -185,16 +169,31 @@ func beginning(p *Plan, cfg Config) (*batch.Begin, error) {
 		PriceDate: table.Date, PriceSource: table.Source, PriceSHA256: table.SHA256, Version: cfg.Version}, nil
 }
 
-// differences compares the plan with the journal. Same id and same key: what is
-// done stays done. Same id, other key: the run refuses, because finished work
-// would be paid for again.
-func differences(core *batch.Batch, p *Plan, cfg Config, now time.Time) ([]batch.Event, error) {
-	var events []batch.Event
-	var changed []string
+// differences compares the plan with the state of the batch in a folder, and returns
+// the events that bring that up to date. Same id and same key: what is done stays
+// done. Same id, other key, and the change not accepted: finished work would be paid
+// for again, so those jobs are returned as changed, with no event.
+func differences(core *batch.Batch, p *Plan, cfg Config, folder string) (events []batch.Event, changed []batch.Job, err error) {
+	now := coreTime(core, cfg.seams.wall())
+	begin, err := beginning(p, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch was := core.Begin(); {
+	case was == nil:
+		events = append(events, batch.Event{Kind: batch.Begun, At: now, Begin: begin})
+	case was.Batch != begin.Batch:
+		return nil, nil, fmt.Errorf("%w: folder %s holds the journal of batch %s; to go on with that, give the folder and the manifest its name again; for another batch give another name, or --output",
+			ErrUsage, folder, was.Batch)
+	case was.Model != begin.Model || was.Region != begin.Region:
+		return nil, nil, fmt.Errorf("%w: folder %s holds a batch of %s in %s, not of %s in %s; give this manifest another name",
+			ErrUsage, folder, was.Model, was.Region, begin.Model, begin.Region)
+	}
+	var planned []batch.Event
 	inPlan := make(map[string]bool, p.Len())
 	for job, err := range p.Jobs() {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		inPlan[job.ID] = true
 		plan := batchPlan(job)
@@ -212,27 +211,42 @@ func differences(core *batch.Batch, p *Plan, cfg Config, now time.Time) ([]batch
 				plan = &old
 			}
 		case !cfg.AcceptChanges:
-			changed = append(changed, fmt.Sprintf("  %s is %s with other content, mode or options", job.ID, was.State))
+			changed = append(changed, was)
 			continue
 		case was.State != batch.StatePending && (!was.State.AtRest() || was.State == batch.StateQuarantined):
-			return nil, fmt.Errorf("%w: job %s changed while its task is %s; run the old manifest to its end or resolve it first",
+			return nil, nil, fmt.Errorf("%w: job %s changed while its task is %s; run the old manifest to its end or resolve it first",
 				ErrUsage, job.ID, was.State)
 		}
-		events = append(events, batch.Event{Kind: batch.Planned, At: now, Job: job.ID, Plan: plan})
+		planned = append(planned, batch.Event{Kind: batch.Planned, At: now, Job: job.ID, Plan: plan})
 	}
-	if len(changed) > 0 {
-		return nil, fmt.Errorf("%w: %d jobs of this batch changed:\n%s\n--accept-changes pays for them again; another name starts another batch",
-			ErrUsage, len(changed), strings.Join(changed, "\n"))
+	if err := sharedFile(core, planned); err != nil {
+		return nil, nil, err
 	}
-	if err := sharedFile(core, events); err != nil {
-		return nil, err
-	}
+	events = append(events, planned...)
 	for job := range core.Jobs() {
 		if !inPlan[job.ID] && job.State == batch.StatePending && !job.Removed {
 			events = append(events, batch.Event{Kind: batch.Removed, At: now, Job: job.ID})
 		}
 	}
-	return events, nil
+	return events, changed, nil
+}
+
+// refuseChanged is the error for changed jobs, nil without any.
+func refuseChanged(changed []batch.Job) error {
+	if len(changed) == 0 {
+		return nil
+	}
+	const most = 10
+	var names []string
+	for _, job := range changed[:min(most, len(changed))] {
+		names = append(names, fmt.Sprintf("%s (%s)", job.ID, job.State))
+	}
+	more := ""
+	if n := len(changed) - most; n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	return plainUsagef("changed since they were run: %s%s; --accept-changes pays for them again, another --name starts another batch",
+		strings.Join(names, ", "), more)
 }
 
 // sharedFile refuses a plan that would write over the file of another job of the
@@ -306,7 +320,7 @@ func choose(core *batch.Batch, p *Plan, cfg Config) error {
 	}
 	for _, id := range cfg.Only {
 		if !wanted[id] {
-			return fmt.Errorf("%w: no job %q among the jobs of this run", ErrUsage, id)
+			return plainUsagef("--only %s: there is no such job in this run", id)
 		}
 	}
 	core.Select(func(id string) bool { return wanted[id] })

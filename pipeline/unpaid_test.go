@@ -99,6 +99,7 @@ func TestLiveTasksDoNotWaitForReuse(t *testing.T) {
 		}
 	}
 	again := *p
+	again.bound = true
 	for job, err := range p.Jobs() {
 		if err != nil {
 			t.Fatal(err)

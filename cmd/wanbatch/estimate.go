@@ -104,7 +104,7 @@ func savePlan(plan *pipeline.Plan, file string) error {
 type forecast struct {
 	plan     *pipeline.Plan // of all jobs
 	cfg      pipeline.Config
-	ahead    outlook
+	ahead    *pipeline.Preview
 	estimate pipeline.Estimate // of the jobs to submit
 	free     int64             // bytes on the output folder's disk; -1 if not known
 	rate     *rate
@@ -112,29 +112,26 @@ type forecast struct {
 
 func newForecast(plan *pipeline.Plan, folder string, cfg pipeline.Config, rate *rate) (*forecast, error) {
 	if cfg.Limit == 0 && len(cfg.Only) == 0 && len(cfg.Reuse) == 0 && !exists(folder) {
-		return outlook{}.forecastOf(plan, plan, folder, cfg, rate), nil // all of it; of a million jobs no list is kept
+		return forecastOf(plan, plan, &pipeline.Preview{}, folder, cfg, rate), nil // all of it; of a million jobs no list is kept
 	}
-	ahead, err := lookAhead(plan, folder, cfg)
+	ahead, err := plan.Preview(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return ahead.forecast(plan, folder, cfg, rate)
+	return forecastAfter(plan, ahead, folder, cfg, rate)
 }
 
-func (o outlook) forecast(plan *pipeline.Plan, folder string, cfg pipeline.Config, rate *rate) (*forecast, error) {
-	if err := o.missing(plan, cfg); err != nil {
-		return nil, err
-	}
-	part, err := o.part(plan)
+// forecastAfter is the forecast of what a preview submits.
+func forecastAfter(plan *pipeline.Plan, ahead *pipeline.Preview, folder string, cfg pipeline.Config, rate *rate) (*forecast, error) {
+	part, err := submitted(plan, ahead)
 	if err != nil {
 		return nil, err
 	}
-	return o.forecastOf(plan, part, folder, cfg, rate), nil
+	return forecastOf(plan, part, ahead, folder, cfg, rate), nil
 }
 
-// forecastOf is the forecast of a part of the plan.
-func (o outlook) forecastOf(plan, part *pipeline.Plan, folder string, cfg pipeline.Config, rate *rate) *forecast {
-	f := &forecast{plan: plan, cfg: cfg, ahead: o, estimate: part.EstimateAfter(o.report), free: -1, rate: rate}
+func forecastOf(plan, part *pipeline.Plan, ahead *pipeline.Preview, folder string, cfg pipeline.Config, rate *rate) *forecast {
+	f := &forecast{plan: plan, cfg: cfg, ahead: ahead, estimate: part.EstimateAfter(ahead.Report), free: -1, rate: rate}
 	if free, known := pipeline.FreeSpace(folder); known {
 		f.free = free
 	}
@@ -146,10 +143,10 @@ func (f *forecast) limit() decimal.NullDecimal {
 	switch {
 	case f.cfg.MaxCost.Valid:
 		return f.cfg.MaxCost
-	case f.plan.Manifest.Budget.MaxCost.Valid || f.ahead.report == nil:
+	case f.plan.Manifest.Budget.MaxCost.Valid || f.ahead.Report == nil:
 		return f.plan.Manifest.Budget.MaxCost
 	}
-	return f.ahead.report.Budget.Cap // it stands until another is given
+	return f.ahead.Report.Budget.Cap // it stands until another is given
 }
 
 // estimateDocument is version 1 of what estimate --json prints. Fields may be
@@ -195,8 +192,8 @@ func (p *printer) forecastJSON(f *forecast, now time.Time) error {
 	e := f.estimate
 	doc := estimateDocument{Version: 1, Batch: f.plan.Manifest.Name, Estimate: e, Converted: f.rate.of(e.Money),
 		MaxCost: f.limit(), Warnings: append([]string{}, f.plan.Warnings()...),
-		Journal: standing{Done: f.ahead.done, Following: f.ahead.follow, Resting: f.ahead.rest, LeftAlone: f.ahead.idle,
-			Reused: reused{f.ahead.reuse, f.ahead.saved}, Changed: append([]string{}, f.ahead.changed...)}}
+		Journal: standing{Done: f.ahead.Done, Following: f.ahead.Follow, Resting: f.ahead.Rest, LeftAlone: f.ahead.NotSelected,
+			Reused: reused{f.ahead.Reuse, f.ahead.Saved}, Changed: append([]string{}, f.ahead.Changed...)}}
 	if s := f.shortfall(); s != "" {
 		doc.Warnings = append(doc.Warnings, "max_cost "+money(doc.MaxCost.Decimal, e.Currency)+": "+s)
 	}
@@ -241,7 +238,7 @@ func (p *printer) forecast(f *forecast, now time.Time) {
 		money(e.FreeQuota.Saves, e.Currency), e.FreeQuota.Seconds, e.FreeQuota.Days))
 	p.labeled("disk", diskText(f))
 	p.labeled("prices", e.Prices.Date+": "+e.Prices.Source+"; before free quota, discounts and tax")
-	if o := f.ahead.otherPrices(e.Prices); o != "" {
+	if o := otherPrices(f.ahead.Report, e.Prices); o != "" {
 		p.labeled("note", o)
 	}
 	p.labeled("run time", runTimeText(e.RunTimes))
@@ -255,12 +252,12 @@ func (p *printer) standing(f *forecast) {
 		n    int
 		text string
 	}{
-		{o.done, "done already"},
-		{o.follow, "under way, not counted below: held or billed already"},
-		{o.rest, "failed, lost or quarantined: nothing is submitted for them as it is"},
-		{o.reuse, "reused from other batches, which saves " + moneyRange(o.saved, f.plan.Currency)},
-		{o.idle, "left alone by --limit or --only"},
-		{len(o.changed), "changed since: a run refuses, or pays again with --accept-changes"},
+		{o.Done, "done already"},
+		{o.Follow, "under way, not counted below: held or billed already"},
+		{o.Rest, "failed, lost or quarantined: nothing is submitted for them as it is"},
+		{o.Reuse, "reused from other batches, which saves " + moneyRange(o.Saved, f.plan.Currency)},
+		{o.NotSelected, "left alone by --limit or --only"},
+		{len(o.Changed), "changed since: a run refuses, or pays again with --accept-changes"},
 	} {
 		if part.n > 0 {
 			p.line("  %s %s", count(part.n, "job"), part.text)
@@ -341,7 +338,7 @@ func capText(f *forecast) string {
 		return "none; set budget.max_cost or give --max-cost"
 	}
 	text := "never more than " + money(limit.Decimal, f.estimate.Currency) + " over the batch's whole life"
-	if f.ahead.report != nil {
+	if f.ahead.Report != nil {
 		text += ", of which " + f.committed().String() + " is billed or held"
 	}
 	if s := f.shortfall(); s != "" {
@@ -352,10 +349,10 @@ func capText(f *forecast) string {
 
 // committed is what the batch has taken of its cap already.
 func (f *forecast) committed() decimal.Decimal {
-	if f.ahead.report == nil {
+	if f.ahead.Report == nil {
 		return decimal.Zero
 	}
-	return f.ahead.report.Budget.Committed
+	return f.ahead.Report.Budget.Committed
 }
 
 // shortfall tells that the cap may stop the run before its end, "" if it cannot.

@@ -109,28 +109,28 @@ func (p *program) carryOut(ctx context.Context, arg string, o runOptions, m *mon
 		p.warn("warning: there is no home folder; runs with another --output are not kept off this lane")
 	}
 	folder := o.folder(&plan.Manifest)
-	ahead, err := lookAhead(plan, folder, cfg)
+	ahead, err := plan.Preview(cfg)
 	if err != nil {
 		return err
 	}
-	if len(ahead.submit) > 0 {
+	if len(ahead.Submit) > 0 {
 		p.sayUnsaid()
 	}
-	if err := ahead.refusal(plan, cfg); err != nil {
-		return err
+	if ahead.Refusal != nil {
+		return ahead.Refusal
 	}
 	if o.dry {
-		if err := p.dryRun(plan, ahead, folder, cfg); err != nil || ahead.report == nil {
+		if err := p.dryRun(plan, ahead, folder, cfg); err != nil || ahead.Report == nil {
 			return err
 		}
-		missing := ahead.report.Missing(folder, time.Now())
+		missing := ahead.Report.Missing(folder, time.Now())
 		if len(missing) > 0 {
 			p.out.line("")
 		}
-		p.out.missing(missing, ahead.report, folder, arg, o.sameAccount())
+		p.out.missing(missing, ahead.Report, folder, arg, o.sameAccount())
 		return nil
 	}
-	if len(ahead.submit)+ahead.follow > 0 || ahead.unfinished {
+	if len(ahead.Submit)+ahead.Follow > 0 {
 		if cfg.Key, err = p.apiKey(plan.Manifest.Lane); err != nil {
 			return err
 		}
@@ -226,9 +226,9 @@ func parseMoney(text, currency string) (decimal.NullDecimal, error) {
 }
 
 // dryRun tells what a run would do.
-func (p *program) dryRun(plan *pipeline.Plan, ahead outlook, folder string, cfg pipeline.Config) error {
-	if len(ahead.submit) > 0 {
-		f, err := ahead.forecast(plan, folder, cfg, nil)
+func (p *program) dryRun(plan *pipeline.Plan, ahead *pipeline.Preview, folder string, cfg pipeline.Config) error {
+	if len(ahead.Submit) > 0 {
+		f, err := forecastAfter(plan, ahead, folder, cfg, nil)
 		if err != nil {
 			return err
 		}
@@ -236,12 +236,12 @@ func (p *program) dryRun(plan *pipeline.Plan, ahead outlook, folder string, cfg 
 		p.out.line("")
 	}
 	reused := ""
-	if ahead.reuse > 0 {
-		reused = fmt.Sprintf("; %d reused", ahead.reuse)
+	if ahead.Reuse > 0 {
+		reused = fmt.Sprintf("; %d reused", ahead.Reuse)
 	}
 	p.out.line("would submit %s for %s %s, and follow %d under way; %d left alone%s",
-		count(len(ahead.submit), "job"), span(ahead.money), plan.Currency, ahead.follow, ahead.idle, reused)
-	for _, id := range ahead.submit {
+		count(len(ahead.Submit), "job"), span(ahead.Money), plan.Currency, ahead.Follow, ahead.NotSelected, reused)
+	for _, id := range ahead.Submit {
 		p.out.line("  %s", id)
 	}
 	return nil
@@ -249,21 +249,21 @@ func (p *program) dryRun(plan *pipeline.Plan, ahead outlook, folder string, cfg 
 
 // consent makes sure that somebody wants to spend the money. A run that submits
 // nothing needs no consent.
-func (p *program) consent(plan *pipeline.Plan, ahead outlook, arg string, o runOptions, cfg pipeline.Config) error {
-	if o.yes || o.plan != "" || len(ahead.submit) == 0 {
+func (p *program) consent(plan *pipeline.Plan, ahead *pipeline.Preview, arg string, o runOptions, cfg pipeline.Config) error {
+	if o.yes || o.plan != "" || len(ahead.Submit) == 0 {
 		return nil
 	}
 	asking := terminal(p.stdin) != nil && terminal(p.err.w) != nil && !p.onCI()
 	if !asking || arg == pipeline.StdinName {
 		return usagef("this would submit %s for %s %s, and nobody can be asked here; give --yes, or --plan FILE",
-			count(len(ahead.submit), "job"), span(ahead.money), plan.Currency)
+			count(len(ahead.Submit), "job"), span(ahead.Money), plan.Currency)
 	}
-	f, err := ahead.forecast(plan, o.folder(&plan.Manifest), cfg, nil)
+	f, err := forecastAfter(plan, ahead, o.folder(&plan.Manifest), cfg, nil)
 	if err != nil {
 		return err
 	}
 	p.err.forecast(f, time.Now())
-	p.err.ask("submit %s for %s %s? [y/N]", count(len(ahead.submit), "job"), span(ahead.money), plan.Currency)
+	p.err.ask("submit %s for %s %s? [y/N]", count(len(ahead.Submit), "job"), span(ahead.Money), plan.Currency)
 	answer, _ := bufio.NewReader(p.stdin).ReadString('\n') // no answer is a no
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
