@@ -108,6 +108,22 @@ func testPageOfBudget(t *testing.T, p *tab) {
 	p.open(t, filepath.Join(r.folder(), "report.html"), 1400, 1000, "light")
 	p.want("[...document.querySelectorAll('.tile')].filter(t => t.textContent.startsWith('Budget'))[0].querySelector('small').textContent",
 		fmt.Sprintf("reached: the next job needs up to %s USD more, a cap of %s USD", report.Budget.Next, report.Budget.NeedNext()))
+	p.see("#jobs")
+	p.until("document.querySelectorAll('.job video').length == 3")
+	p.want("[...document.querySelectorAll('.job .play button:first-child')].map(b => b.textContent).join('|')", "Play|Play driving video")
+	p.click("#job-1 .play button")
+	p.until("(v => !v.paused && v.currentTime > .2)(document.querySelector('#job-1 video'))")
+	p.want("document.querySelector('#job-1 .play button').textContent", "Pause")
+	p.click("#job-1 .play button")
+	p.want("document.querySelector('#job-1 .play button').textContent", "Play driving video")
+	if *shots != "" {
+		for _, scheme := range []string{"light", "dark"} {
+			p.like(scheme)
+			p.see("#jobs")
+			p.until("[...document.querySelectorAll('video[src]')].every(v => v.readyState >= 2)")
+			p.shot("pending-" + scheme)
+		}
+	}
 }
 
 // A screen reader finds its way: landmarks, one first heading, and a name for all
@@ -293,7 +309,8 @@ func testPageAsksNobody(t *testing.T, p *tab) {
 		http.ServeFile(w, q, filepath.Join("../manifests/media", filepath.Base(filepath.Dir(q.URL.Path)), filepath.Base(q.URL.Path)))
 	}))
 	defer server.Close()
-	r := pageOf(1)
+	r := pageOf(2)
+	r.Jobs[1].Image, r.Jobs[1].Video, r.Jobs[1].State, r.Jobs[1].File = "alice.png", "salsa.mp4", "pending", nil // nowhere to be seen
 	r.Jobs[0].Image, r.Jobs[0].Video = server.URL+"/characters/alice.png", server.URL+"/dances/salsa.mp4"
 	bucket := server.URL + "/dances/robot.mp4"
 	r.Jobs[0].File.Path, r.Jobs[0].File.URL = "", &bucket
@@ -306,11 +323,23 @@ func testPageAsksNobody(t *testing.T, p *tab) {
 	}
 	p.quiet()
 	p.shot("remote")
+	const offers = "[...document.querySelectorAll('.job button')].filter(b => b.offsetParent).map(b => b.getAttribute('aria-label')).join('|')"
+	id, other := r.Jobs[0].ID, r.Jobs[1].ID
+	p.see("#jobs")
+	p.until("document.querySelectorAll('.job .frame').length == 6")
+	p.want(offers, fmt.Sprintf("Enlarge %s|Enlarge %s", id, other)) // what cannot be played is not offered
+	p.click("#job-1 .play button:last-child")
+	p.want("[...document.querySelectorAll('dialog .play > *')].filter(e => e.offsetParent).length", "0")
+	p.do(chromedp.KeyEvent(kb.Escape))
 	p.click("#remote")
 	p.until("document.querySelector('.job img').naturalWidth > 0 && document.querySelectorAll('.job video').length == 2 && [...document.querySelectorAll('.job video')].every(v => v.readyState > 0)")
 	if asked.Load() == 0 {
 		t.Error("loaded, and never asked")
 	}
+	p.want(offers, fmt.Sprintf("Play %s|Enlarge %s|Enlarge %s", id, id, other))
+	p.shot("remote-loaded")
+	p.like("dark")
+	p.shot("remote-loaded-dark")
 }
 
 // A thousand jobs open at once, are filled as they are seen, and hold no more
