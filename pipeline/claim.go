@@ -73,12 +73,23 @@ type claimedError struct {
 
 func (e *claimedError) Error() string {
 	if e.file != "" {
-		return fmt.Sprintf("%s/%s is there already and was not put by this batch: another batch may lie there", e.folder, e.file)
+		return fmt.Sprintf("%s/%s is there already and was not put by this batch%s", e.folder, e.file, claimedMaybe)
 	}
 	if e.begun.IsZero() {
-		return fmt.Sprintf("%s has a %s that is not of this batch: another batch may lie there", e.folder, claimName)
+		return fmt.Sprintf("%s has a %s that is not of this batch%s", e.folder, claimName, claimedMaybe)
 	}
-	return fmt.Sprintf("%s holds the videos of another batch of this name, begun %s", e.folder, e.begun.UTC().Format(time.RFC3339))
+	return e.folder + claimedSince + e.begun.UTC().Format(time.RFC3339)
+}
+
+// Words that only a claimedError has.
+const (
+	claimedMaybe = ": another batch may lie there"
+	claimedSince = " holds the videos of another batch of this name, begun "
+)
+
+// claimedByText reports whether what was recorded of an error was a claimedError.
+func claimedByText(said string) bool {
+	return strings.Contains(said, claimedMaybe) || strings.Contains(said, claimedSince)
 }
 
 // Is makes it one of the things that a person must see to.
@@ -140,20 +151,18 @@ func (k *keeper) vacant(ctx context.Context) error {
 // glances is for how many videos a folder is looked at before it is claimed.
 const glances = 20
 
-// expect notes which videos are paid for next. Those that are paid already may have
-// been put, by a version that did not say whose they are.
-func (k *keeper) expect(core *batch.Batch) {
-	if k == nil {
-		return
-	}
+// paidNext names the first videos that are paid for next. Those that are paid already
+// may have been put, by a version that did not say whose they are.
+func paidNext(core *batch.Batch) (files []string) {
 	for job := range core.Jobs() {
-		if len(k.next) == glances {
-			return
+		if len(files) == glances {
+			break
 		}
 		if job.State == batch.StatePending && !job.Removed && !job.Skipped {
-			k.next = append(k.next, job.Plan.File)
+			files = append(files, job.Plan.File)
 		}
 	}
+	return files
 }
 
 // patient is how often, and after what pauses, a bucket is asked that may be back
@@ -184,13 +193,9 @@ const claimSetting = "claim"
 // an earlier run has claimed it. Where something was paid already nothing may stand
 // before its download.
 func (k *keeper) prepare(ctx context.Context, core *batch.Batch, cfg Config, settings map[string]string) error {
-	if k == nil {
-		return nil
-	}
 	at := k.store.Address(k.batch + "/" + claimName)
 	last := core.LastRun()
 	known := last != nil && last.Settings[claimSetting] == at
-	k.expect(core)
 	pauses := patient
 	if known || followed(core) {
 		pauses = nil

@@ -93,7 +93,7 @@ func clearAway(ctx context.Context, s *store.Store, key string) error {
 // bucketProblem says what to do about a bucket that cannot be used.
 func bucketProblem(c Check, err error) Check {
 	if errors.Is(err, store.ErrSetup) {
-		return c.problem(ErrAccount, bucketHint(err.Error()))
+		return c.problem(ErrAccount, bucketHint(store.Code(err)))
 	}
 	return c.problem(errCannot, unreachable(err))
 }

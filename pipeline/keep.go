@@ -48,27 +48,24 @@ type keeper struct {
 	batch string    // names the folder in it
 	begun time.Time // tells the batch from another of that name
 	only  bool      // the local video does not stay
-	next  []string  // the first of the videos that are not paid for yet
+	next  []string  // the first of the videos that were not paid for when it was opened
 	slots chan struct{}
 
 	confirmed atomic.Bool // that the folder is the batch's
 }
 
-// newKeeper opens the manifest's output.store for the batch that began then, nil if
-// there is none.
-func newKeeper(m *Manifest, begun time.Time, cfg Config) (*keeper, error) {
+// newKeeper opens the manifest's output.store for the batch of a folder, nil if there
+// is none.
+func newKeeper(m *Manifest, f *folder, cfg Config) (*keeper, error) {
 	s, err := openStore("output.store", m.Output.Store, cfg)
 	if s == nil {
 		return nil, err
 	}
-	return &keeper{store: s, batch: m.Name, begun: begun, only: m.Output.StoreOnly, slots: make(chan struct{}, cfg.Fetches)}, nil
+	return &keeper{store: s, batch: m.Name, begun: f.begun, only: m.Output.StoreOnly, next: paidNext(f.core),
+		slots: make(chan struct{}, cfg.Fetches)}, nil
 }
 
-func (k *keeper) close() {
-	if k != nil {
-		k.store.Close()
-	}
-}
+func (k *keeper) close() { k.store.Close() }
 
 // storeError is the end of a run that cannot put something into its bucket.
 func storeError(ctx context.Context, err error) error {
@@ -79,9 +76,9 @@ func storeError(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w; run again to continue", ErrInterrupted)
 	case errors.As(err, &claimed):
-		return fmt.Errorf("%w: output.store: %w; %s", ErrUsage, err, bucketHint(err.Error()))
+		return fmt.Errorf("%w: output.store: %w; %s", ErrUsage, err, claimHint)
 	case errors.Is(err, store.ErrSetup):
-		return fmt.Errorf("%w: output.store: %w; %s", ErrAccount, err, bucketHint(err.Error()))
+		return fmt.Errorf("%w: output.store: %w; %s", ErrAccount, err, bucketHint(store.Code(err)))
 	}
 	return fmt.Errorf("output.store: %w", err)
 }
@@ -217,20 +214,21 @@ func (f *folder) sweep() {
 	}
 }
 
-// bucketHint tells a person what to do about what a bucket said.
-func bucketHint(said string) string {
-	for _, one := range []struct{ word, hint string }{
-		{"another batch", claimHint},
-		{"RequestTimeTooSkewed", "set this machine's clock (NTP): a store refuses what was signed more than 15 minutes ago or ahead"},
-		{"NoSuchBucket", "make the bucket, or correct its name, region and endpoint"},
-		{"InvalidAccessKeyId", "check the access key: it must be one of the bucket's own cloud, and not be disabled"},
-		{"SignatureDoesNotMatch", "check the secret of the access key, and region and endpoint of the bucket"},
-		{"Token", "the temporary credentials have ended or are no good: get new ones"},
-		{"AccessDenied", "let the credentials put, read and list objects in the bucket, also below its prefix: without the right to list, a store refuses what is not there"},
-	} {
-		if strings.Contains(said, one.word) {
-			return one.hint
-		}
+// bucketHint tells a person what to do about the code of a bucket's refusal.
+func bucketHint(code string) string {
+	switch {
+	case code == "RequestTimeTooSkewed":
+		return "set this machine's clock (NTP): a store refuses what was signed more than 15 minutes ago or ahead"
+	case code == "NoSuchBucket":
+		return "make the bucket, or correct its name, region and endpoint"
+	case code == "InvalidAccessKeyId":
+		return "check the access key: it must be one of the bucket's own cloud, and not be disabled"
+	case code == "SignatureDoesNotMatch":
+		return "check the secret of the access key, and region and endpoint of the bucket"
+	case strings.Contains(code, "Token"): // InvalidToken, ExpiredToken, SecurityTokenExpired and more
+		return "the temporary credentials have ended or are no good: get new ones"
+	case code == "AccessDenied":
+		return "let the credentials put, read and list objects in the bucket, also below its prefix: without the right to list, a store refuses what is not there"
 	}
 	return "check the bucket, its region and endpoint, and what the credentials may do: put, read and list objects"
 }

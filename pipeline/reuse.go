@@ -156,12 +156,13 @@ func reuse(ctx context.Context, f *folder, p *Plan, cfg Config) error {
 	if len(p.reuse) == 0 {
 		return nil
 	}
-	keeper, err := newKeeper(&p.Manifest, f.begun, cfg)
+	keeper, err := newKeeper(&p.Manifest, f, cfg)
 	if err != nil {
 		return err
 	}
-	defer keeper.close()
-	keeper.expect(f.core)
+	if keeper != nil {
+		defer keeper.close()
+	}
 	tell := &teller{core: f.core, cfg: cfg, cap: cfg.cap(p)}
 	now := coreTime(f.core, time.Now())
 	returning := f.core.Returning(now)

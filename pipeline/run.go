@@ -119,7 +119,7 @@ func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target e
 // not to be had, or something else is unpaid, nothing is created: what is live already
 // is followed all the same.
 func begin(ctx, locking context.Context, f *folder, w *workers, cfg Config, open batch.Event, retries []batch.Event, unpaid error) error {
-	if unpaid == nil {
+	if unpaid == nil && w.keeper != nil {
 		unpaid = storeError(locking, w.keeper.prepare(locking, f.core, cfg, open.Run.Settings))
 	}
 	if unpaid != nil {

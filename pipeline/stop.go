@@ -37,7 +37,10 @@ func stopError(core *batch.Batch, limit decimal.NullDecimal) error {
 // hint tells a person what to do about a code of the provider.
 func hint(code, message string) string {
 	if code == batch.CodeStoreRefuses {
-		return bucketHint(message)
+		if claimedByText(message) {
+			return claimHint
+		}
+		return bucketHint(store.CodeIn(message)) // of a record only the text is left
 	}
 	return dashscope.Classify(200, code, message).Hint(code)
 }

@@ -60,7 +60,7 @@ func newWorkers(p *Plan, f *folder, cfg Config, target endpoint) (*workers, erro
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	keeper, err := newKeeper(&p.Manifest, f.begun, cfg)
+	keeper, err := newKeeper(&p.Manifest, f, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,9 @@ func (w *workers) place(where, name, sum string) string {
 func (w *workers) close() {
 	w.client.Close()
 	w.fetcher.Close()
-	w.keeper.close()
+	if w.keeper != nil {
+		w.keeper.close()
+	}
 	w.guard.Close()
 	w.supplier.close()
 }

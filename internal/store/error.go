@@ -43,6 +43,28 @@ func (r *refusal) Error() string {
 	return text
 }
 
+// Code is the store's word for why it refused, such as "AccessDenied": "" if the error
+// is no refusal, and if the store gave none.
+func Code(err error) string {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r.code
+	}
+	return ""
+}
+
+// refused finds the code in the text of an [ErrSetup].
+var refused = regexp.MustCompile(`: ` + ErrSetup.Error() + `: HTTP [0-9]+ ([A-Za-z][A-Za-z0-9.]*)`)
+
+// CodeIn is the same of an [ErrSetup] of which only the text was kept. What stands in
+// a name or in the store's message is no code.
+func CodeIn(text string) string {
+	if m := refused.FindStringSubmatch(text); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
 // unknown reports whether the store does not know what it was asked to do.
 func (r *refusal) unknown() bool {
 	return r.status == http.StatusNotImplemented || r.code == "NotImplemented"

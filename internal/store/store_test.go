@@ -381,6 +381,9 @@ func TestSetupIsRefused(t *testing.T) {
 		} {
 			open()
 			_, err := d.Put(t.Context(), "a.mp4", file(random(10)))
+			if code := store.Code(err); code == "" || store.CodeIn(err.Error()) != code {
+				t.Errorf("%s: code %q, %q in the text: %v", name, code, store.CodeIn(err.Error()), err)
+			}
 			if !errors.Is(err, store.ErrSetup) || !strings.Contains(err.Error(), "a.mp4") || strings.Contains(err.Error(), "AKOTHER") {
 				t.Errorf("%s: %v", name, err)
 			}
