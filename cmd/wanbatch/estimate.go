@@ -194,8 +194,8 @@ func (p *printer) forecastJSON(f *forecast, now time.Time) error {
 		MaxCost: f.limit(), Warnings: append([]string{}, f.plan.Warnings()...),
 		Journal: standing{Done: f.ahead.Done, Following: f.ahead.Follow, Resting: f.ahead.Rest, LeftAlone: f.ahead.NotSelected,
 			Reused: reused{f.ahead.Reuse, f.ahead.Saved}, Changed: append([]string{}, f.ahead.Changed...)}}
-	if s := f.shortfall(); s != "" {
-		doc.Warnings = append(doc.Warnings, "max_cost "+money(doc.MaxCost.Decimal, e.Currency)+": "+s)
+	if text := f.capWarning(); text != "" {
+		doc.Warnings = append(doc.Warnings, text)
 	}
 	doc.Finish.Earliest, doc.Finish.Latest = e.Finish(now.UTC().Truncate(time.Second))
 	if f.free >= 0 {
@@ -371,6 +371,15 @@ func (f *forecast) shortfall() string {
 		text = "perhaps too little for all of this, so the run may stop before the end"
 	}
 	return text + "; " + money(enough, e.Currency) + " is enough for all"
+}
+
+// capWarning is the shortfall to those who do not see the cap beside it.
+func (f *forecast) capWarning() string {
+	s := f.shortfall()
+	if s == "" {
+		return ""
+	}
+	return "max_cost " + money(f.limit().Decimal, f.estimate.Currency) + ": " + s
 }
 
 func diskText(f *forecast) string {

@@ -248,9 +248,20 @@ func (p *program) dryRun(plan *pipeline.Plan, ahead *pipeline.Preview, folder st
 }
 
 // consent makes sure that somebody wants to spend the money. A run that submits
-// nothing needs no consent.
+// nothing needs no consent. Who has given it before sees no estimate, but is warned of
+// a cap that may stop the run.
 func (p *program) consent(plan *pipeline.Plan, ahead *pipeline.Preview, arg string, o runOptions, cfg pipeline.Config) error {
-	if o.yes || o.plan != "" || len(ahead.Submit) == 0 {
+	if len(ahead.Submit) == 0 {
+		return nil
+	}
+	if o.yes || o.plan != "" {
+		f, err := forecastAfter(plan, ahead, o.folder(&plan.Manifest), cfg, nil)
+		if err != nil {
+			return err
+		}
+		if text := f.capWarning(); text != "" {
+			p.err.prose(arg + ": warning: " + text)
+		}
 		return nil
 	}
 	asking := terminal(p.stdin) != nil && terminal(p.err.w) != nil && !p.onCI()
