@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 	"unicode"
@@ -75,6 +76,9 @@ func (p *program) init(ctx context.Context, args []string, o initOptions) error 
 	if err != nil {
 		return err
 	}
+	if err := p.tellSkipped(args, plan); err != nil {
+		return err
+	}
 	if o.output == "" {
 		_, err := p.out.Write(text)
 		return err
@@ -85,6 +89,59 @@ func (p *program) init(ctx context.Context, args []string, o initOptions) error 
 	p.err.line("%s: %s, %s %s at list price; next: %s", o.output,
 		count(plan.Len(), "job"), span(plan.Estimate().Money), plan.Currency, pipeline.CommandLine("rehearse", []string{o.output}))
 	return nil
+}
+
+// tellSkipped names what lies in the folders given and is in no pair: a file that
+// nobody can use, or whose extension nobody knows, would otherwise be missed late.
+func (p *program) tellSkipped(folders []string, plan *pipeline.Plan) error {
+	used := map[string]bool{}
+	for job, err := range plan.Jobs() {
+		if err != nil {
+			return err
+		}
+		used[absolute(job.Image)], used[absolute(job.Video)] = true, true
+	}
+	for i, folder := range folders {
+		if !isFolder(folder) || slices.Contains(folders[:i], folder) {
+			continue
+		}
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			return err
+		}
+		var skipped []string
+		for _, entry := range entries {
+			switch path := filepath.Join(folder, entry.Name()); {
+			case entry.Name()[0] == '.' || used[absolute(path)]:
+			case isFolder(path):
+				skipped = append(skipped, entry.Name()+"/")
+			default:
+				skipped = append(skipped, entry.Name())
+			}
+		}
+		if n := len(skipped); n > 0 {
+			text := strings.Join(skipped[:min(n, shownSkipped)], ", ")
+			if n > shownSkipped {
+				text += fmt.Sprintf(" and %d more", n-shownSkipped)
+			}
+			kind := []string{"image", "video"}[i]
+			if i == 0 && slices.Contains(folders[1:], folder) {
+				kind = "image or video"
+			}
+			p.err.prose(fmt.Sprintf("%s: %d skipped, no %s by name: %s", folder, n, kind, text))
+		}
+	}
+	return nil
+}
+
+// shownSkipped is how many files are named that init skips.
+const shownSkipped = 5
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path // unreachable where there is a working folder
 }
 
 // check refuses arguments that can't be meant.
