@@ -41,7 +41,7 @@ dist: STRIP = -s -w
 dist: man completions ## pack .bin/dist: an archive and an SBOM for each platform, and SHA256SUMS
 	@rm -rf .bin/build/*-*
 	for p in $(PLATFORMS); do GOOS=$${p%-*} GOARCH=$${p#*-} $(BUILD) -buildvcs=auto -o .bin/build/$$p/ ./cmd/wanbatch || exit 1; done
-	go run ./internal/dist -version "$(VERSION)"
+	go run ./internal/dist -version "$(VERSION)" -modules "$$(go env GOMODCACHE)" -goroot "$$(go env GOROOT)"
 	@ls -l .bin/dist
 
 man:

@@ -123,14 +123,15 @@ func packed(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	if err := pack("1.2.3", from, to); err != nil {
+	src := here(t)
+	if err := pack("1.2.3", from, to, src); err != nil {
 		t.Fatal(err)
 	}
 	first, err := os.ReadFile(filepath.Join(to, "SHA256SUMS"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := pack("1.2.3", from, to); err != nil {
+	if err := pack("1.2.3", from, to, src); err != nil {
 		t.Fatal(err)
 	}
 	if second, err := os.ReadFile(filepath.Join(to, "SHA256SUMS")); err != nil || !bytes.Equal(first, second) {
@@ -181,8 +182,11 @@ func checkArchive(t *testing.T, to string) {
 			t.Fatal(err)
 		}
 		got = append(got, h.FileInfo().Mode().String()+" "+h.Name)
+		if strings.HasSuffix(h.Name, thirdParty) {
+			checkLicenses(t, r)
+		}
 	}
-	want := []string{"-rwxr-xr-x " + name + "/wanbatch", "-rw-r--r-- " + name + "/completions/wanbatch.bash", "-rw-r--r-- " + name + "/man/wanbatch.1"}
+	want := []string{"-rwxr-xr-x " + name + "/wanbatch", "-rw-r--r-- " + name + "/THIRD_PARTY_LICENSES.txt", "-rw-r--r-- " + name + "/completions/wanbatch.bash", "-rw-r--r-- " + name + "/man/wanbatch.1"}
 	if !slices.Equal(got, want) {
 		t.Errorf("archive has %q, want %q", got, want)
 	}

@@ -1,12 +1,13 @@
 // Dist packs what the Makefile built into what people download: one archive per
-// platform with the program, its man pages and completions, a CycloneDX bill of
-// materials beside each, and SHA256SUMS over all of them.
+// platform with the program, its man pages and completions, and the licences of all
+// that is linked into it; a CycloneDX bill of materials beside each, and SHA256SUMS over
+// all of them.
 //
 // It writes the same bytes for the same input: times are those of the commit that
 // the program's build info names, owners are nobody, and names are sorted. It runs
 // no other program, and no part of it is linked into wanbatch.
 //
-//	go run ./internal/dist -version 1.2.3 -from .bin/build -to .bin/dist
+//	go run ./internal/dist -version 1.2.3 -from .bin/build -to .bin/dist -modules "$(go env GOMODCACHE)" -goroot "$(go env GOROOT)"
 package main
 
 import (
@@ -29,8 +30,11 @@ func main() {
 	version := flag.String("version", "", "the `version` that file names carry; that of the build info if empty")
 	from := flag.String("from", ".bin/build", "`folder` with OS-ARCH/wanbatch[.exe] for each platform, man/ and completions/")
 	to := flag.String("to", ".bin/dist", "`folder` to write to; it is emptied first")
+	var src sources
+	flag.StringVar(&src.modules, "modules", "", "the module cache: `folder` that go env GOMODCACHE names")
+	flag.StringVar(&src.goroot, "goroot", "", "`folder` of the Go release: go env GOROOT")
 	flag.Parse()
-	if err := pack(*version, *from, *to); err != nil {
+	if err := pack(*version, *from, *to, src); err != nil {
 		fmt.Fprintln(os.Stderr, "dist:", err)
 		os.Exit(1)
 	}
@@ -48,7 +52,7 @@ type program struct {
 // name is what everything about this program begins with.
 func (p program) name() string { return "wanbatch-" + p.version + "-" + p.platform }
 
-func pack(version, from, to string) error {
+func pack(version, from, to string, src sources) error {
 	programs, err := findPrograms(version, from)
 	if err != nil {
 		return err
@@ -64,14 +68,14 @@ func pack(version, from, to string) error {
 		return err
 	}
 	for _, p := range programs {
-		if err := packOne(p, extras, to); err != nil {
+		if err := packOne(p, extras, to, src); err != nil {
 			return fmt.Errorf("%s: %w", p.platform, err)
 		}
 	}
 	return writeSums(to)
 }
 
-func packOne(p program, extras []entry, to string) error {
+func packOne(p program, extras []entry, to string, src sources) error {
 	binary, err := os.ReadFile(p.path)
 	if err != nil {
 		return err
@@ -80,7 +84,11 @@ func packOne(p program, extras []entry, to string) error {
 	if err != nil {
 		return err
 	}
-	entries := append([]entry{{filepath.Base(p.path), 0o755, binary}}, extras...)
+	licenses, err := src.licenses(p)
+	if err != nil {
+		return err
+	}
+	entries := append([]entry{{filepath.Base(p.path), 0o755, binary}, {thirdParty, 0o644, licenses}}, extras...)
 	archive, suffix, err := tarball(p, entries), ".tar.gz", error(nil)
 	if strings.HasPrefix(p.platform, "windows-") {
 		archive, err = zipped(p, entries)
