@@ -216,3 +216,14 @@ func readJournal(path string, fold func(int, json.RawMessage) error) (journal.He
 	}
 	return head, nil
 }
+
+// journalError adds what can be done about a journal that cannot be read.
+func journalError(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if corrupt := (*journal.CorruptError)(nil); errors.As(err, &corrupt) {
+		return fmt.Errorf("batch %s: %w; %s", path, err, restoreJournal)
+	}
+	return fmt.Errorf("batch %s: %w", path, err)
+}

@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"github.com/wanbatch/wanbatch/internal/journal"
 )
 
 // This file looks, before anything is done in a batch folder, whether its journal is
@@ -88,15 +86,4 @@ func firstVideo(dir string) string {
 		}
 	}
 	return ""
-}
-
-// journalError adds what can be done about a journal that cannot be read.
-func journalError(path string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if corrupt := (*journal.CorruptError)(nil); errors.As(err, &corrupt) {
-		return fmt.Errorf("batch %s: %w; %s", path, err, restoreJournal)
-	}
-	return fmt.Errorf("batch %s: %w", path, err)
 }
