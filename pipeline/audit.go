@@ -154,7 +154,7 @@ func (a *auditor) fold(line int, payload json.RawMessage) error {
 	}
 	if err != nil {
 		a.damaged = true
-		a.problem(lineOf(line), "no wanbatch writes this; keep the folder as it is and find out who did",
+		a.problem(lineOf(line), "wanbatch never writes such a record; keep the folder unchanged and find out what wrote it",
 			"its checksum holds, but it does not follow from the records before: %v", err)
 		return nil
 	}

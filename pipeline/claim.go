@@ -73,7 +73,7 @@ type claimedError struct {
 
 func (e *claimedError) Error() string {
 	if e.file != "" {
-		return fmt.Sprintf("%s/%s is there already and was not put by this batch%s", e.folder, e.file, claimedMaybe)
+		return fmt.Sprintf("%s/%s already exists and was not uploaded by this batch%s", e.folder, e.file, claimedMaybe)
 	}
 	if e.begun.IsZero() {
 		return fmt.Sprintf("%s has a %s that is not of this batch%s", e.folder, claimName, claimedMaybe)
@@ -95,8 +95,8 @@ func claimedByText(said string) bool {
 // Is makes it one of the things that a person must see to.
 func (e *claimedError) Is(target error) bool { return target == store.ErrSetup }
 
-const claimHint = "give this batch another name or output.store another prefix, or go on with that batch in its own folder; " +
-	"only if what lies there is no longer needed, remove it, with its " + claimName
+const claimHint = "give this batch another name or output.store another prefix, or continue that batch from its own folder; " +
+	"only if the files there are no longer needed, delete them, with " + claimName
 
 // claim makes the batch's folder in the bucket its own, if it is nobody's. Errors are
 // those of the store, or a [*claimedError].
@@ -176,7 +176,7 @@ func (k *keeper) claimPatiently(ctx context.Context, cfg Config, pauses []time.D
 		if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrSetup) || len(pauses) == 0 {
 			return err
 		}
-		cfg.OnEvent(Event{Time: time.Now().UTC(), Kind: EventWaiting, Message: fmt.Sprintf("output.store: %v; asked again in %v", err, pauses[0])})
+		cfg.OnEvent(Event{Time: time.Now().UTC(), Kind: EventWaiting, Message: fmt.Sprintf("output.store: %v; retrying in %v", err, pauses[0])})
 		if sleep(ctx, pauses[0]) != nil {
 			return err
 		}

@@ -96,7 +96,7 @@ func TestNothingIsPaidBeforeTheClaim(t *testing.T) {
 				continue
 			}
 			if err == nil || errors.Is(err, ErrUsage) || errors.Is(err, ErrAccount) || w.made() != 0 ||
-				!strings.Contains(fmt.Sprint(err), "503") || !strings.Contains(fmt.Sprint(err), "pays for nothing") {
+				!strings.Contains(fmt.Sprint(err), "503") || !strings.Contains(fmt.Sprint(err), "creates no new tasks") {
 				t.Errorf("down for %v: %v, %d creates", outage, err, w.made())
 			}
 			time.Sleep(outage)
@@ -241,7 +241,7 @@ func TestVideosWithoutAClaimStay(t *testing.T) {
 		film := b.anotherFilm()
 		delete(b.objects, claimAt)
 		err := second.run(q)
-		for _, want := range []string{"s3://bucket/prefix/test/job-0.mp4 is there already", "another name", "another prefix"} {
+		for _, want := range []string{"s3://bucket/prefix/test/job-0.mp4 already exists", "another name", "another prefix"} {
 			if !strings.Contains(fmt.Sprint(err), want) {
 				t.Errorf("%q does not say %q", err, want)
 			}
@@ -258,7 +258,7 @@ func TestVideosWithoutAClaimStay(t *testing.T) {
 				}
 			}
 		}
-		if err = second.run(q); !errors.Is(err, ErrAccount) || !strings.Contains(fmt.Sprint(err), "is there already") || second.artifacts()["videos/job-0.mp4"] == nil {
+		if err = second.run(q); !errors.Is(err, ErrAccount) || !strings.Contains(fmt.Sprint(err), "already exists") || second.artifacts()["videos/job-0.mp4"] == nil {
 			t.Errorf("when it came later: %v, %v", err, second.disk.Names())
 		}
 		if string(b.objects[videoAt]) != film {

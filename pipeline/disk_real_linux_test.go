@@ -130,7 +130,7 @@ func TestExamineSmallDisk(t *testing.T) {
 	}
 	r.fill(16 << 10)
 	for _, name := range []string{"output", "space"} {
-		if c := found(name); c.Level != pipeline.LevelProblem || c.Err == nil || !strings.Contains(c.Do, "make room") {
+		if c := found(name); c.Level != pipeline.LevelProblem || c.Err == nil || !strings.Contains(c.Do, "free space") {
 			t.Errorf("a full disk, %s: %+v", name, c)
 		}
 	}

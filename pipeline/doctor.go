@@ -162,9 +162,9 @@ func unreachable(err error) string {
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns):
-		return "its name has no address here: check the network, the name server, and the proxy variables"
+		return "its host name is not found: check the network, DNS, and the proxy variables"
 	case isCertificate(err):
-		return "its certificate is not accepted: check this machine's clock, its CA certificates, and whether a proxy reads along"
+		return "its certificate is not accepted: check this machine's clock, its CA certificates, and whether a proxy intercepts TLS"
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("no answer within %d s: check the network, the firewall, and the proxy variables", int(patience.Seconds()))
 	}
@@ -222,7 +222,7 @@ const (
 // examineClock compares our clock with the server's, which tells whole seconds.
 func examineClock(date, asked time.Time, took time.Duration) Check {
 	if date.IsZero() {
-		return skipped("clock", "not known: no server told its own")
+		return skipped("clock", "not known: no server sent its time")
 	}
 	ours := asked.Add(took / 2)
 	off := ours.Sub(date.Add(time.Second / 2))
@@ -236,7 +236,7 @@ func examineClock(date, asked time.Time, took time.Duration) Check {
 	}
 	c := fine("clock", "%s %s the server's", size, word)
 	if off.Abs() < clockFar {
-		return c.warn("set it (NTP): the report's dates and the lives of tasks and links are counted by it")
+		return c.warn("set it (NTP): dates in the report and the expiry of tasks and links depend on it")
 	}
 	return c.warn("set it (NTP): signed links and uploads are refused beyond 15 minutes, and billing dates are wrong")
 }
@@ -309,7 +309,7 @@ func examineLimits(m *Manifest) Check {
 		beyond = append(beyond, "20 queries/s")
 	}
 	if l.TaskLife > 24*time.Hour {
-		beyond = append(beyond, "a life of 24h")
+		beyond = append(beyond, "a task life of 24h")
 	}
 	if len(beyond) > 0 {
 		return c.warn("an account is documented to have " + strings.Join(beyond, ", ") + ": make sure that yours was granted more")

@@ -33,12 +33,12 @@ func unusable(at string, err error) Check {
 	if errors.As(err, &path) {
 		err = path.Err // the name is that of a trial
 	}
-	c := fine("output", "nothing can be kept below %s: %v", at, err)
+	c := fine("output", "cannot write below %s: %v", at, err)
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOTDIR):
 		return c.problem(errCannot, "give another --output, or the right to write there")
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return c.problem(errCannot, "make room on the disk or in the quota")
+		return c.problem(errCannot, "free space on the disk or in the quota")
 	}
 	return c.problem(errCannot, "give another --output, on a local disk that can sync and rename")
 }
@@ -47,7 +47,7 @@ func examineRights(folder, at string) Check {
 	info, err := os.Stat(at)
 	if err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
 		return fine("output", "others may write in %s (%v)", at, info.Mode().Perm()).
-			warn("take that away (chmod go-w): whoever writes there can change what is paid for")
+			warn("remove that permission (chmod go-w): whoever writes there can change what is paid for")
 	}
 	return fine("output", "%s can be written", folder)
 }
@@ -62,7 +62,7 @@ func examineSpace(folder string, p *Plan) Check {
 	}
 	c := fine("space", "%s free", size(free))
 	if free < leastSpace {
-		return c.problem(errCannot, "make room: a create is not sent unless its outcome can be recorded")
+		return c.problem(errCannot, "free space: a create is not sent unless its outcome can be recorded")
 	}
 	if p.Len() == 0 {
 		return c
@@ -70,7 +70,7 @@ func examineSpace(folder string, p *Plan) Check {
 	need := p.Estimate().Bytes
 	c.What += fmt.Sprintf("; the videos need about %s to %s", size(need.Low.IntPart()), size(need.High.IntPart()))
 	if decimal.NewFromInt(free).LessThan(need.High) {
-		return c.warn("make room, or give another --output: on a full disk creating stops until there is some")
+		return c.warn("free space, or give another --output: on a full disk no task is created until there is some")
 	}
 	return c
 }
@@ -83,9 +83,9 @@ func examineDisk(folder string, took time.Duration) Check {
 	case "":
 		return c
 	case "tmpfs":
-		return fine(name, "tmpfs: lies in memory").warn("use a real disk: a restart takes the journal, and with it the knowledge of what was paid")
+		return fine(name, "tmpfs: in memory").warn("use a real disk: a restart deletes the journal, the only record of what was paid")
 	case "overlay":
-		return fine(name, "overlay: goes when the container is removed").warn("mount a volume there: the journal is the knowledge of what was paid")
+		return fine(name, "overlay: deleted with the container").warn("mount a volume there: the journal is the only record of what was paid")
 	case "vfat":
 		return fine(name, "%s: may lose names in a power cut", kind).warn("use a journaling file system")
 	default:
@@ -133,7 +133,7 @@ func examineLocks(folders ...string) Check {
 			return fine("locks", "cannot be held below %s: %v", at, err).problem(errCannot, "let --output and the state folder (XDG_STATE_HOME) lie on a local disk that you may write to")
 		}
 	}
-	return fine("locks", "keep a second run out")
+	return fine("locks", "work: a second run is refused")
 }
 
 func tryLock(at string) error {
@@ -149,7 +149,7 @@ func tryLock(at string) error {
 	}
 	second, err := journal.Acquire(path, self(at), nil)
 	if err == nil {
-		err = errors.Join(fmt.Errorf("a lock below %s was given away twice", at), second.Release(true))
+		err = errors.Join(fmt.Errorf("a lock below %s could be taken twice at the same time", at), second.Release(true))
 	} else if held := (*journal.LockedError)(nil); errors.As(err, &held) {
 		err = nil
 	}

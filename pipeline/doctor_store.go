@@ -64,9 +64,9 @@ func tryStore(ctx context.Context, name, setting string, s *store.Store, at stri
 	if err != nil {
 		return bucketProblem(fine(name, "%s: %v", setting, err), err)
 	}
-	c := fine(name, "%s takes files and gives them back, in %d ms", s.Location().Name(), took.Milliseconds())
+	c := fine(name, "%s takes files and returns them, in %d ms", s.Location().Name(), took.Milliseconds())
 	if left != nil {
-		c.What += "; it lets nothing be removed, which no run needs: " + at + " stays there"
+		c.What += "; it does not allow deletes, which no run needs: " + at + " stays there"
 	}
 	return c
 }

@@ -253,7 +253,7 @@ func (d *driver) leave() error {
 	}
 }
 
-var errLeft = fmt.Errorf("%w at once; run again to continue", ErrInterrupted)
+var errLeft = fmt.Errorf("%w: stopped immediately; run again to continue", ErrInterrupted)
 
 // finish records that the run ended on purpose and says why it did.
 func (d *driver) finish(ctx context.Context, err error) error {
@@ -267,7 +267,7 @@ func (d *driver) finish(ctx context.Context, err error) error {
 	v := d.core.View()
 	err = stopError(d.core, d.tell.cap)
 	if err == nil && v.Left > v.Unselected {
-		err = fmt.Errorf("bug: %d jobs are left, nothing is under way, and nothing says when to go on; please report it with the journal",
+		err = fmt.Errorf("bug: %d jobs unfinished but nothing to wait for; please report with the journal",
 			v.Left-v.Unselected)
 	}
 	reason := "finished"

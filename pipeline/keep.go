@@ -124,7 +124,7 @@ func (k *keeper) keep(ctx context.Context, on disk.Disk, name string, n note, o 
 	case k.slots <- struct{}{}:
 		defer func() { <-k.slots }()
 	default:
-		o.Result, o.Class, o.Code, o.Message = batch.Failed, batch.ClassRetry, codeStoreBusy, "other videos are on their way to the bucket"
+		o.Result, o.Class, o.Code, o.Message = batch.Failed, batch.ClassRetry, codeStoreBusy, "other videos are being put into the bucket"
 		return o
 	}
 	there, err := k.put(ctx, on, batch.Artifact{Path: name, Bytes: n.Bytes, SHA256: n.SHA256, CRC64: n.CRC64, Duration: n.Duration})
@@ -220,15 +220,15 @@ func bucketHint(code string) string {
 	case code == "RequestTimeTooSkewed":
 		return "set this machine's clock (NTP): a store refuses what was signed more than 15 minutes ago or ahead"
 	case code == "NoSuchBucket":
-		return "make the bucket, or correct its name, region and endpoint"
+		return "create the bucket, or correct its name, region and endpoint"
 	case code == "InvalidAccessKeyId":
-		return "check the access key: it must be one of the bucket's own cloud, and not be disabled"
+		return "check the access key: it must be one of the bucket's own cloud, and enabled"
 	case code == "SignatureDoesNotMatch":
 		return "check the secret of the access key, and region and endpoint of the bucket"
 	case strings.Contains(code, "Token"): // InvalidToken, ExpiredToken, SecurityTokenExpired and more
-		return "the temporary credentials have ended or are no good: get new ones"
+		return "the temporary credentials are expired or invalid: get new ones"
 	case code == "AccessDenied":
-		return "let the credentials put, read and list objects in the bucket, also below its prefix: without the right to list, a store refuses what is not there"
+		return "allow the credentials to put, read and list objects in the bucket, also below its prefix: without list permission, a store refuses to look up a missing object"
 	}
 	return "check the bucket, its region and endpoint, and what the credentials may do: put, read and list objects"
 }

@@ -140,7 +140,7 @@ func (ps *problems) err() error {
 		return cmp.Or(cmp.Compare(elsewhere(a), elsewhere(b)), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	if ps.full {
-		list = append(list, Problem{File: ps.file, Message: "more problems follow; mend these first"})
+		list = append(list, Problem{File: ps.file, Message: "more problems follow; fix these first"})
 	}
 	return &ManifestError{Problems: list}
 }

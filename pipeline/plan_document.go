@@ -340,7 +340,7 @@ func (s *SavedPlan) Diff(now *Plan) ([]string, error) {
 	saved["jobs"], tree["jobs"] = was, is
 	lines := differ(nil, "", saved, tree)
 	if len(lines) == 0 && !slices.Equal(wasOrder, isOrder) {
-		lines = append(lines, "jobs: the order is another")
+		lines = append(lines, "jobs: the order changed")
 	}
 	return lines, nil
 }

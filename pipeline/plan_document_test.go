@@ -67,7 +67,7 @@ func TestDiff(t *testing.T) {
 			`estimated.high: `, `estimated.low: `, `jobs.more: is new`,
 		}},
 		{"the order", strings.Join(pairs[:6], "") + pairs[7] + pairs[6] + strings.Join(pairs[8:], ""), mixedFiles(), []string{
-			`jobs: the order is another`,
+			`jobs: the order changed`,
 		}},
 	}
 	for _, tt := range tests {

@@ -134,7 +134,7 @@ func newFailure(job batch.Job, folder string) *Failure {
 			Commands: resolveCommands(folder, job.ID, a)}
 	case batch.StateLost:
 		f := &Failure{Code: codeLost, Message: "the result can no longer be fetched: " + job.Reason,
-			Hint: "run again with --retry-failed to pay for it anew"}
+			Hint: "run again with --retry-failed to pay for it again"}
 		if a.Money == batch.MoneyBilled {
 			f.Charged = yes(true)
 		}
@@ -145,7 +145,7 @@ func newFailure(job batch.Job, folder string) *Failure {
 	}
 	switch {
 	case a.Outcome == batch.Quarantined:
-		return &Failure{Code: codeAbandoned, Message: "given up by hand; the outcome of its create was never known",
+		return &Failure{Code: codeAbandoned, Message: "abandoned by a person; whether its create made a task was never known",
 			Hint: "look at the provider's bill for the candidates"}
 	case a.End != nil && a.End.Status == batch.StatusCanceled:
 		return &Failure{Code: codeCanceled, Message: "the task was canceled before it ran",

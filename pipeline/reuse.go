@@ -101,12 +101,12 @@ func (w reusable) refusal(here endpoint) string {
 		return "it was made at " + at + ", which is not the provider"
 	}
 	if w.artifact.Path == "" {
-		return "it lies only at " + w.artifact.Address
+		return "it is only in a bucket, at " + w.artifact.Address
 	}
 	info, err := os.Lstat(w.path())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "it is not there"
+		return "the file is missing"
 	case err != nil:
 		return err.Error()
 	case !info.Mode().IsRegular():
@@ -147,7 +147,7 @@ func (p *Plan) findReusable(cfg Config) error {
 }
 
 // errSpoiled says that a file is no longer what was verified when it was made.
-var errSpoiled = errors.New("it is no longer what was verified when it was made")
+var errSpoiled = errors.New("file changed since it was verified")
 
 // reuse gives every job that this run would submit the artifact that was found for
 // it. A file that is no longer what was verified ends the run: whoever agreed to it
@@ -185,7 +185,7 @@ func reuse(ctx context.Context, f *folder, p *Plan, cfg Config) error {
 		name := videosName + "/" + job.Plan.File
 		switch err := work.copyTo(f.disk, name); {
 		case errors.Is(err, errSpoiled):
-			return fmt.Errorf("%w: job %s was to be reused from %s: %s: %w; put a good copy back, or move it away to have the job paid for",
+			return fmt.Errorf("%w: job %s was to be reused from %s: %s: %w; put a good copy back, or move it away to pay for the job",
 				ErrUsage, job.ID, work.origin, work.path(), err)
 		case err != nil:
 			return fmt.Errorf("reuse %s for job %s: %w", work.path(), job.ID, err)

@@ -170,7 +170,7 @@ func TestReuseVerifies(t *testing.T) {
 		spoil   func(file string) error
 		warning string // "": the run refuses
 	}{
-		{"removed", os.Remove, "it is not there"},
+		{"removed", os.Remove, "the file is missing"},
 		{"cut", func(file string) error { return os.Truncate(file, 100) }, "it has 100 bytes, not "},
 		{"a link", func(file string) error {
 			return errors.Join(os.Rename(file, file+".other"), os.Symlink(file+".other", file))

@@ -123,7 +123,7 @@ func begin(ctx, locking context.Context, f *folder, w *workers, cfg Config, open
 		unpaid = storeError(locking, w.keeper.prepare(locking, f.core, cfg, open.Run.Settings))
 	}
 	if unpaid != nil {
-		unpaid = fmt.Errorf("%w; this run pays for nothing new", unpaid)
+		unpaid = fmt.Errorf("%w; this run creates no new tasks", unpaid)
 		if !followed(f.core) {
 			return unpaid
 		}
@@ -183,7 +183,7 @@ func differences(core *batch.Batch, p *Plan, cfg Config, folder string) (events 
 	case was == nil:
 		events = append(events, batch.Event{Kind: batch.Begun, At: now, Begin: begin})
 	case was.Batch != begin.Batch:
-		return nil, nil, fmt.Errorf("%w: folder %s holds the journal of batch %s; to go on with that, give the folder and the manifest its name again; for another batch give another name, or --output",
+		return nil, nil, fmt.Errorf("%w: folder %s holds the journal of batch %s; to continue that batch, give the folder and the manifest its name again; for a new batch give another --name or --output",
 			ErrUsage, folder, was.Batch)
 	case was.Model != begin.Model || was.Region != begin.Region:
 		return nil, nil, fmt.Errorf("%w: folder %s holds a batch of %s in %s, not of %s in %s; give this manifest another name",

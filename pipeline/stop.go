@@ -30,7 +30,7 @@ func stopError(core *batch.Batch, limit decimal.NullDecimal) error {
 		return fmt.Errorf("the results cannot be written: %s; free some space and run again", v.StopNote)
 	default:
 		return fmt.Errorf("%w: %s: %s; %s", ErrAccount, orNone(v.StopCode),
-			strings.TrimRight(v.StopNote, "."), strings.TrimRight(hint(v.StopCode, v.StopNote), "."))
+			strings.TrimRight(v.StopNote, "."), hint(v.StopCode, v.StopNote))
 	}
 }
 

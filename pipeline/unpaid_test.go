@@ -35,7 +35,7 @@ func (w *world) leaveWhenAccepted(p *Plan) {
 // was paid for, and that one error says why.
 func (w *world) wantWaiting(err error, want string) {
 	w.t.Helper()
-	if !errors.Is(err, ErrUsage) || strings.Count(fmt.Sprint(err), want) != 1 || !strings.Contains(fmt.Sprint(err), "pays for nothing new") || w.made() != 1 {
+	if !errors.Is(err, ErrUsage) || strings.Count(fmt.Sprint(err), want) != 1 || !strings.Contains(fmt.Sprint(err), "creates no new tasks") || w.made() != 1 {
 		w.t.Errorf("%v, %d creates", err, w.made())
 	}
 	if w.artifacts()["videos/job-0.mp4"] == nil {
@@ -55,7 +55,7 @@ func TestLiveTasksDoNotWaitForTheClaim(t *testing.T) {
 		w.leaveWhenAccepted(&plain)
 		b.down(3 * time.Hour)
 		err := w.run(p)
-		if err == nil || w.made() != 1 || !strings.Contains(fmt.Sprint(err), "pays for nothing") {
+		if err == nil || w.made() != 1 || !strings.Contains(fmt.Sprint(err), "creates no new tasks") {
 			t.Errorf("while the bucket is down: %v, %d creates", err, w.made())
 		}
 		if _, report := w.read(); report.Totals.Done != 1 {

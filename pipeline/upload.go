@@ -159,7 +159,7 @@ func (w *workers) send(ctx context.Context, sum string, src localFile) (address 
 
 // What is wrong with a local file, whichever store it was meant for.
 var (
-	errOtherBytes = errors.New("the file is not what was planned")
+	errOtherBytes = errors.New("the file changed since it was planned")
 	errLocalRead  = errors.New("the file can't be read")
 )
 

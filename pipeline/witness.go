@@ -24,19 +24,19 @@ func (f *folder) witnessed() error {
 	case err != nil:
 		return err
 	case told.Records > head.Records && f.core.Begin() == nil:
-		return fmt.Errorf("%w: %s holds nothing, but the report beside it was made from %d records; put a copy of the journal back. "+
-			"Without one nobody knows what was paid for: to pay for all of it anew, move %s away",
+		return fmt.Errorf("%w: %s is empty, but the report beside it was made from %d records; put a copy of the journal back. "+
+			"Without it there is no record of what was paid for: to pay for everything again, move %s away",
 			ErrUsage, filepath.Join(f.path, journalName), told.Records, f.path)
 	case told.Records > head.Records || told.Records == head.Records && told.Head != head.Hash:
 		return fmt.Errorf("%w: %s has %d records, but the report beside it was made from %d, or from others; put the newest copy of the journal back. "+
-			"If this is it, %s makes it count: what only the missing records know of may then be paid for again",
+			"If this is the newest, %s accepts it: work that only the missing records show may then be paid for again",
 			ErrUsage, filepath.Join(f.path, journalName), head.Records, told.Records, CommandLine("report", []string{f.path}))
 	case f.core.Begin() != nil:
 		return nil
 	}
 	if video := firstVideo(filepath.Join(f.path, videosName)); video != "" {
-		return fmt.Errorf("%w: %s is there, but no journal that knows of it; put a copy of the journal back. "+
-			"Without one nobody knows what was paid for: to pay for all of it anew, move %s away", ErrUsage, video, f.path)
+		return fmt.Errorf("%w: %s exists, but no journal has a record of it; put a copy of the journal back. "+
+			"Without it there is no record of what was paid for: to pay for everything again, move %s away", ErrUsage, video, f.path)
 	}
 	return nil
 }

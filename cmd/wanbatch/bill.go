@@ -144,7 +144,7 @@ func (p *printer) bill(b *pipeline.Bill) {
 	p.aligned(rows, len(columns.header()))
 	for _, t := range b.Totals {
 		if !t.BilledMax.Equal(t.Billed) {
-			text := fmt.Sprintf("at most %s: the rest may have been billed besides, only the provider's bill tells", money(t.BilledMax, t.Currency))
+			text := fmt.Sprintf("at most %s: the rest may have been billed too, only the provider's bill shows it", money(t.BilledMax, t.Currency))
 			for _, line := range wrapped(text, 80-2) {
 				p.line("  %s", line)
 			}

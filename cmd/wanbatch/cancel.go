@@ -22,7 +22,7 @@ func (p *program) cancelCommand() *cobra.Command {
 		Use:   "cancel MANIFEST|DIR",
 		Short: "cancel the tasks that still wait at the provider; spends nothing",
 		Long: "Cancels every task that the provider has not begun to run, free of charge. A task\n" +
-			"that runs is left alone and fetched by the next run; a job that was canceled\n" +
+			"that already runs goes on, and the next run fetches it; a job that was canceled\n" +
 			"fails and is submitted again only by run --retry-failed; jobs that were never\n" +
 			"submitted stay pending. Needs the key that the batch was last run with.\n\n" +
 			"Exits 0 if nothing waits any more, 6 if the key is refused, 7 if a run is in the\n" +

@@ -256,7 +256,7 @@ func (p *printer) standing(f *forecast) {
 		{o.Follow, "under way, not counted below: held or billed already"},
 		{o.Rest, "failed, lost or quarantined: nothing is submitted for them as it is"},
 		{o.Reuse, "reused from other batches, which saves " + moneyRange(o.Saved, f.plan.Currency)},
-		{o.NotSelected, "left alone by --limit or --only"},
+		{o.NotSelected, "not selected by --limit or --only"},
 		{len(o.Changed), "changed since: a run refuses, or pays again with --accept-changes"},
 	} {
 		if part.n > 0 {

@@ -41,12 +41,12 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 	}
 	log = log.Level(max(log.GetLevel(), v.level()))
 
-	paid := ", paid tasks go on"
+	paid := ", paid tasks continue at the provider"
 	if cfg.Key == pipeline.RehearsalKey {
 		paid = "" // and their provider ends with us
 	}
 	ctx, stop, release := interruptible(ctx, func() {
-		_, _ = io.WriteString(screen, "stopping: downloads under way are finished"+paid+"; press Ctrl-C again to leave at once\n")
+		_, _ = io.WriteString(screen, "stopping: finishing current downloads"+paid+"; press Ctrl-C again to stop immediately\n")
 		halt()
 	})
 	defer release()

@@ -139,7 +139,7 @@ func (s scene) sums(room int) []string {
 	cash, eta := s.money(true), s.eta()
 	spent := "started " + short(s.clock.Sub(s.began)) + " ago"
 	if s.Stop != "" {
-		spent = "creating nothing more: " + s.Stop
+		spent = "no new tasks: " + s.Stop
 	}
 	left := strings.Join(present([]string{cash, eta}), "   ")
 	if text := left + "   " + spent; columns(text) <= room {

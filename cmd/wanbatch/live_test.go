@@ -351,7 +351,7 @@ func TestLiveHalted(t *testing.T) {
 		l.show(pipeline.Event{Kind: "running", Progress: busy()})
 		l.halt()
 		tick(time.Second)
-		if seen, _ := s.text(); !strings.Contains(seen, "cap 300.00 USD   creating nothing more: interrupted\n") || strings.Contains(seen, "eta") {
+		if seen, _ := s.text(); !strings.Contains(seen, "cap 300.00 USD   no new tasks: interrupted\n") || strings.Contains(seen, "eta") {
 			t.Error(seen)
 		}
 	})

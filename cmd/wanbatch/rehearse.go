@@ -114,7 +114,7 @@ func (p *program) rehearse(ctx context.Context, arg string, o rehearseOptions) e
 	case err == nil:
 		err = verdict(r)
 	case errors.Is(err, pipeline.ErrInterrupted):
-		err = fmt.Errorf("%w: a rehearsal is not continued, the next one starts afresh", pipeline.ErrInterrupted)
+		err = fmt.Errorf("%w: a rehearsal cannot be continued; the next one starts over", pipeline.ErrInterrupted)
 	}
 	return errors.Join(err, paidTwice(plan, meter))
 }

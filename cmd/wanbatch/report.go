@@ -106,9 +106,9 @@ func (p *program) report(arg string, o reportOptions) error {
 		case err != nil:
 			return err
 		case all:
-			p.err.line("%s: %s; nobody bills it", r.Batch, why)
+			p.err.line("%s: %s; not billable", r.Batch, why)
 		case why != "":
-			p.err.line("%s: %s; nobody bills that part", r.Batch, why)
+			p.err.line("%s: %s; that part is not billable", r.Batch, why)
 		}
 		return p.focus([]*pipeline.Report{r}, o)
 	}

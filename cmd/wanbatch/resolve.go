@@ -60,7 +60,7 @@ func (p *program) resolve(arg, job string, o resolveOptions) error {
 	p.out.line("%s: recorded %s; %s", job, verdict, counts(r))
 	switch {
 	case r.Rehearsed():
-		p.out.line("a rehearsal is not continued: nothing acts on it, and the next rehearsal starts afresh")
+		p.out.line("a rehearsal cannot be continued: no run acts on this decision, and the next rehearsal starts over")
 	case !r.Complete:
 		p.out.command("continue", o.again(arg, r), "acts on it")
 	}

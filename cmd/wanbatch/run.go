@@ -239,7 +239,7 @@ func (p *program) dryRun(plan *pipeline.Plan, ahead *pipeline.Preview, folder st
 	if ahead.Reuse > 0 {
 		reused = fmt.Sprintf("; %d reused", ahead.Reuse)
 	}
-	p.out.line("would submit %s for %s %s, and follow %d under way; %d left alone%s",
+	p.out.line("would submit %s for %s %s, and follow %d under way; %d not selected%s",
 		count(len(ahead.Submit), "job"), span(ahead.Money), plan.Currency, ahead.Follow, ahead.NotSelected, reused)
 	for _, id := range ahead.Submit {
 		p.out.line("  %s", id)
@@ -266,7 +266,7 @@ func (p *program) consent(plan *pipeline.Plan, ahead *pipeline.Preview, arg stri
 	}
 	asking := terminal(p.stdin) != nil && terminal(p.err.w) != nil && !p.onCI()
 	if !asking || arg == pipeline.StdinName {
-		return usagef("this would submit %s for %s %s, and nobody can be asked here; give --yes, or --plan FILE",
+		return usagef("this would submit %s for %s %s, but cannot ask for confirmation here: give --yes, or --plan FILE",
 			count(len(ahead.Submit), "job"), span(ahead.Money), plan.Currency)
 	}
 	f, err := forecastAfter(plan, ahead, o.folder(&plan.Manifest), cfg, nil)

@@ -95,11 +95,11 @@ func (p *printer) problems(r *pipeline.Report) {
 
 // reason is a failure in one line: what, what to do, and whether it cost money.
 func reason(f *pipeline.Failure) string {
-	charged := "whether it was charged only the provider's bill tells"
+	charged := "only the provider's bill shows whether it was charged"
 	if f.Charged != nil {
 		charged = map[bool]string{true: "charged", false: "not charged"}[*f.Charged]
 	}
-	what := f.Message
+	what := strings.TrimRight(f.Message, ".") // the provider's often has one
 	if f.Code != "" {
 		what = f.Code + ": " + what
 	}
@@ -107,9 +107,5 @@ func reason(f *pipeline.Failure) string {
 	if len(f.Commands) > 0 {
 		hint = "settle it by one of these, of which --resubmit may pay twice"
 	}
-	parts := present([]string{what, charged, hint})
-	for i, part := range parts {
-		parts[i] = strings.TrimRight(part, ".")
-	}
-	return strings.Join(parts, "; ")
+	return strings.Join(present([]string{what, charged, hint}), "; ")
 }

@@ -140,7 +140,7 @@ func TestTerminalRun(t *testing.T) {
 		t.Errorf("%d bars on the larger screen:\n%s", n, screen)
 	}
 	m.do("send-keys", "C-c")
-	m.until("stopping: downloads under way are finished")
+	m.until("stopping: finishing current downloads")
 	m.until("ends with 130")
 	m.clean()
 	if all := m.all(); !strings.Contains(all, "continue  wanbatch run ") || !strings.Contains(all, "dances: 8 jobs") {

@@ -52,8 +52,8 @@ func (c Class) String() string {
 	return "none"
 }
 
-// Hint returns one sentence that tells a person what to do about code, which
-// was classified as c. It is never empty.
+// Hint tells a person what to do about code, which was classified as c: never
+// empty, lower case and without a full stop, to follow a semicolon or a colon.
 func (c Class) Hint(code string) string {
 	code = normalize(code)
 	for _, r := range codes {
@@ -67,23 +67,23 @@ func (c Class) Hint(code string) string {
 func (c Class) advice() string {
 	switch c {
 	case ClassInput:
-		return "Replace the image or the video of this pair; it will be refused again as it is."
+		return "replace the image or the video of this pair; it will be refused again as it is"
 	case ClassConfig:
-		return "Correct the manifest or the endpoint; every pair would be refused like this one."
+		return "correct the manifest or the endpoint; every pair would be refused like this one"
 	case ClassThrottle:
-		return "The provider asks to slow down; the run continues by itself."
+		return "the provider asks to slow down; the run continues by itself"
 	case ClassBurst:
-		return "The request rate rose too fast; the run pauses and goes on more slowly."
+		return "the request rate rose too fast; the run pauses and goes on more slowly"
 	case ClassQuota:
-		return "The allocated quota is used up; wait, or raise it in the Model Studio console."
+		return "the allocated quota is used up; wait, or raise it in the Model Studio console"
 	case ClassRetry:
-		return "This is a passing fault at the provider; try again later."
+		return "a temporary fault at the provider; try again later"
 	case ClassAccount:
-		return "Check permissions, activation and balance of the account in the Model Studio console."
+		return "check permissions, activation and balance of the account in the Model Studio console"
 	case ClassKey:
-		return "Set a valid API key of the same region as the endpoint."
+		return "set a valid API key of the same region as the endpoint"
 	}
-	return "Look the code up in the provider's error list and ask its support with the request id."
+	return "look the code up in the provider's error list and ask its support with the request id"
 }
 
 // Classify finds the class of a failed call from its HTTP status, code and

@@ -127,7 +127,7 @@ func TestClassify(t *testing.T) {
 			if got != tt.want {
 				t.Errorf("Classify(%d, %q, %q) = %s, want %s", tt.status, code, tt.message, got, tt.want)
 			}
-			if hint := got.Hint(code); len(hint) < 20 || !strings.HasSuffix(hint, ".") {
+			if hint := got.Hint(code); len(hint) < 20 || strings.HasSuffix(hint, ".") || hint[0] < 'a' || hint[0] > 'z' {
 				t.Errorf("%s %s: hint %q", got, code, hint)
 			}
 		}

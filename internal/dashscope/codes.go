@@ -5,26 +5,26 @@ package dashscope
 // these models, and the families at the end. It is read only.
 var codes = []rule{
 	// Account, permission, routing.
-	{"invalidapikey", "", ClassKey, "The API key is not valid here: check it, and that it belongs to the region of the endpoint."},
-	{"notauthorized", "", ClassAccount, "The key may not use this workspace, or the workspace does not exist."},
-	{"arrearage", "", ClassAccount, "The account is overdue: settle the bill; it takes a while to be seen after topping up."},
-	{"accessdenied", "synchronous", ClassConfig, "The request did not reach the provider as an asynchronous one: a proxy may have dropped a header."},
-	{"accessdenied", "policy", ClassRetry, "The leave to upload had ended; another is asked for."}, // of the upload store
-	{"accessdenied", "", ClassAccount, "The account may not use this model, or its quota is used up: check both in the console."},
-	{"accessdenied.unpurchased", "", ClassAccount, "Activate Model Studio for this account in the console."},
-	{"model.accessdenied", "", ClassAccount, "Grant the workspace access to this model in the console."},
-	{"workspace.accessdenied", "", ClassAccount, "Use a key of this workspace, or correct the workspace id."},
-	{"app.accessdenied", "", ClassAccount, "Use a key of this workspace, or correct the workspace id."},
-	{"endpoint.accessdenied", "", ClassAccount, "The endpoint refuses the workspace: the model may have been retired there."},
-	{"allocationquota.freetieronly", "", ClassAccount, "The free quota is used up: switch off \"free tier only\" in the console to pay for more."},
-	{"workspacenotfound", "", ClassConfig, "Correct the workspace id."},
-	{"modelnotfound", "", ClassConfig, "Correct the model name, and check that this region offers it."},
+	{"invalidapikey", "", ClassKey, "the API key is not valid here: check it, and that it belongs to the region of the endpoint"},
+	{"notauthorized", "", ClassAccount, "the key may not use this workspace, or the workspace does not exist"},
+	{"arrearage", "", ClassAccount, "the account is overdue: settle the bill; after topping up, it takes a while until this is noticed"},
+	{"accessdenied", "synchronous", ClassConfig, "the request did not reach the provider as an asynchronous one: a proxy may have dropped a header"},
+	{"accessdenied", "policy", ClassRetry, "the upload policy expired; a new one is requested"}, // of the upload store
+	{"accessdenied", "", ClassAccount, "the account may not use this model, or its quota is used up: check both in the console"},
+	{"accessdenied.unpurchased", "", ClassAccount, "activate Model Studio for this account in the console"},
+	{"model.accessdenied", "", ClassAccount, "grant the workspace access to this model in the console"},
+	{"workspace.accessdenied", "", ClassAccount, "use a key of this workspace, or correct the workspace id"},
+	{"app.accessdenied", "", ClassAccount, "use a key of this workspace, or correct the workspace id"},
+	{"endpoint.accessdenied", "", ClassAccount, "the endpoint refuses the workspace: the model may have been retired there"},
+	{"allocationquota.freetieronly", "", ClassAccount, "the free quota is used up: switch off \"free tier only\" in the console to pay for more"},
+	{"workspacenotfound", "", ClassConfig, "correct the workspace id"},
+	{"modelnotfound", "", ClassConfig, "correct the model name, and check that this region offers it"},
 	{"invalidparameter", "model not exist", ClassConfig, ""},
 	{"invalidparameter", "url error", ClassConfig, ""},
-	{"notfound", "", ClassConfig, "The endpoint does not know the path: check the endpoint."},
-	{"commoditynotpurchased", "", ClassAccount, "Activate Model Studio for this account in the console."},
-	{"prepaidbilloverdue", "", ClassAccount, "The prepaid bill is overdue: settle it."},
-	{"postpaidbilloverdue", "", ClassAccount, "The bill is overdue: settle it."},
+	{"notfound", "", ClassConfig, "the endpoint does not know the path: check the endpoint"},
+	{"commoditynotpurchased", "", ClassAccount, "activate Model Studio for this account in the console"},
+	{"prepaidbilloverdue", "", ClassAccount, "the prepaid bill is overdue: settle it"},
+	{"postpaidbilloverdue", "", ClassAccount, "the bill is overdue: settle it"},
 
 	// Limits. A 429 is a throttle only when its code says so.
 	{"throttling", "", ClassThrottle, ""},
@@ -33,9 +33,9 @@ var codes = []rule{
 	{"throttling.concurrency", "", ClassThrottle, ""},
 	{"throttling.burstrate", "", ClassBurst, ""},
 	{"limitburstrate", "", ClassBurst, ""},
-	{"throttling.allocationquota", "free allocated quota", ClassAccount, "The free quota is used up: enable pay-as-you-go in the console."},
+	{"throttling.allocationquota", "free allocated quota", ClassAccount, "the free quota is used up: enable pay-as-you-go in the console"},
 	{"throttling.allocationquota", "", ClassQuota, ""},
-	{"insufficientquota", "free allocated quota", ClassAccount, "The free quota is used up: enable pay-as-you-go in the console."},
+	{"insufficientquota", "free allocated quota", ClassAccount, "the free quota is used up: enable pay-as-you-go in the console"},
 	{"insufficientquota", "", ClassQuota, ""},
 
 	// Shape of the request.
@@ -46,23 +46,23 @@ var codes = []rule{
 	{"badrequest.emptymodel", "", ClassConfig, ""},
 	{"badrequest.illegalinput", "", ClassConfig, ""},
 	{"badrequest.toolarge", "", ClassConfig, ""},
-	{"unsupportedoperation", "", ClassInput, "The task runs already or has ended; only a waiting task can be cancelled."},
+	{"unsupportedoperation", "", ClassInput, "the task is already running or has ended; only a waiting task can be canceled"},
 
 	// Fetching the media.
-	{"invalidurl", "", ClassInput, "Correct the URL; it must be public and lead to a supported format."},
+	{"invalidurl", "", ClassInput, "correct the URL; it must be public and lead to a supported format"},
 	{"invalidurl.connectionrefused", "", ClassRetry, unreachable},
-	{"invalidurl.timeout", "", ClassRetry, "The provider could not fetch the file in time: serve it faster, or from object storage in the same region."},
+	{"invalidurl.timeout", "", ClassRetry, "the provider could not fetch the file in time: serve it faster, or from object storage in the same region"},
 	{"invalidparameter.datainspection", "authorization", ClassInput, ""},
 	{"invalidparameter.datainspection", "unable to download", ClassRetry, unreachable},
 	{"invalidparameter.datainspection", "timed out", ClassRetry, unreachable},
 	{"invalidparameter.datainspection", "failed to find", ClassRetry, unreachable},
-	{"invalidparameter.datainspection", "", ClassInput, "Sign the URL anew if it has expired, and use a supported format and a URL that ends in its extension."},
-	{"invalidparameter", "", ClassConfig, "Correct the model, the mode or the endpoint: the message names what was refused."},
+	{"invalidparameter.datainspection", "", ClassInput, "sign the URL again if it has expired, and use a supported format and a URL that ends in its extension"},
+	{"invalidparameter", "", ClassConfig, "correct the model, the mode or the endpoint: the message names what was refused"},
 	{"invalidfile.downloadfailed", "", ClassRetry, unreachable},
 
 	// The temporary store for uploads (OSS, in XML).
-	{"filealreadyexists", "", ClassRetry, "The name was taken; the file is uploaded under another."},
-	{"entitytoolarge", "", ClassInput, "The provider's temporary store takes no file of this size: give a URL, or set inputs.store."},
+	{"filealreadyexists", "", ClassRetry, "the name was taken; the file is uploaded under another"},
+	{"entitytoolarge", "", ClassInput, "the provider's temporary store takes no file of this size: give a URL, or set inputs.store"},
 	{"signaturedoesnotmatch", "", ClassRetry, ""},
 	{"invalidaccesskeyid", "", ClassRetry, ""},
 	{"invalidpolicydocument", "", ClassRetry, ""},
@@ -70,30 +70,30 @@ var codes = []rule{
 
 	// Content of the media: the same verdict on every try.
 	{"invalidimage.nohuman", "", ClassInput, noPersonImage},
-	{"invalidimage.nohumanface", "", ClassInput, "Use an image that shows a face."},
-	{"invalidimage.fullface", "", ClassInput, "Use an image with a whole, unobstructed face."},
-	{"invalidimage.frontbody", "", ClassInput, "Use an image of a person who faces the camera."},
-	{"invalidimage.resolution", "", ClassInput, "Each side of the image must be 200 to 4096 pixels."},
-	{"invalidimageresolution", "", ClassInput, "Each side of the image must be 200 to 4096 pixels."},
-	{"invalidimage.fileformat", "", ClassInput, "Use a valid JPG, PNG, BMP or WEBP image."},
-	{"invalidimageformat", "", ClassInput, "Use a valid JPG, PNG, BMP or WEBP image."},
-	{"invalidimage.imagesize", "", ClassInput, "The image must be at most 5 MB."},
-	{"invalidvideo.nohuman", "", ClassInput, "Use a video that shows one person."},
-	{"invalidvideo.fullface", "", ClassInput, "Use a video whose face is never hidden or cropped."},
-	{"invalidvideo.frontbody", "", ClassInput, "Use a video that starts with the person facing the camera."},
-	{"invalidvideo.resolution", "", ClassInput, "Each side of the video must be 200 to 2048 pixels."},
-	{"invalidvideo.duration", "", ClassInput, "The video must last more than 2 and less than 30 seconds."},
-	{"invalidvideo.fileformat", "", ClassInput, "Use an MP4, AVI or MOV video."},
-	{"invalidfile.size", "", ClassInput, "The image must be at most 5 MB and the video at most 200 MB."},
-	{"invalidfile.duration", "", ClassInput, "The video must last more than 2 and less than 30 seconds."},
-	{"invalidfile.resolution", "", ClassInput, "Sides must be 200 to 4096 pixels (image) or 200 to 2048 pixels (video)."},
-	{"invalidfile.aspectratio", "", ClassInput, "The aspect ratio must lie between 1:3 and 3:1."},
-	{"invalidfile.fps", "", ClassInput, "Use a video of an ordinary frame rate."},
+	{"invalidimage.nohumanface", "", ClassInput, "use an image that shows a face"},
+	{"invalidimage.fullface", "", ClassInput, "use an image with a whole, unobstructed face"},
+	{"invalidimage.frontbody", "", ClassInput, "use an image of a person who faces the camera"},
+	{"invalidimage.resolution", "", ClassInput, "each side of the image must be 200 to 4096 pixels"},
+	{"invalidimageresolution", "", ClassInput, "each side of the image must be 200 to 4096 pixels"},
+	{"invalidimage.fileformat", "", ClassInput, "use a valid JPG, PNG, BMP or WEBP image"},
+	{"invalidimageformat", "", ClassInput, "use a valid JPG, PNG, BMP or WEBP image"},
+	{"invalidimage.imagesize", "", ClassInput, "the image must be at most 5 MB"},
+	{"invalidvideo.nohuman", "", ClassInput, "use a video that shows one person"},
+	{"invalidvideo.fullface", "", ClassInput, "use a video whose face is never hidden or cropped"},
+	{"invalidvideo.frontbody", "", ClassInput, "use a video that starts with the person facing the camera"},
+	{"invalidvideo.resolution", "", ClassInput, "each side of the video must be 200 to 2048 pixels"},
+	{"invalidvideo.duration", "", ClassInput, "the video must last more than 2 and less than 30 seconds"},
+	{"invalidvideo.fileformat", "", ClassInput, "use an MP4, AVI or MOV video"},
+	{"invalidfile.size", "", ClassInput, "the image must be at most 5 MB and the video at most 200 MB"},
+	{"invalidfile.duration", "", ClassInput, "the video must last more than 2 and less than 30 seconds"},
+	{"invalidfile.resolution", "", ClassInput, "sides must be 200 to 4096 pixels (image) or 200 to 2048 pixels (video)"},
+	{"invalidfile.aspectratio", "", ClassInput, "the aspect ratio must lie between 1:3 and 3:1"},
+	{"invalidfile.fps", "", ClassInput, "use a video of a common frame rate"},
 	{"invalidfile.format", "", ClassInput, ""},
-	{"invalidfile.openerror", "", ClassInput, "The file cannot be opened: it may be damaged."},
-	{"invalidfile.value", "", ClassInput, "The picture is too dark."},
+	{"invalidfile.openerror", "", ClassInput, "the file cannot be opened: it may be damaged"},
+	{"invalidfile.value", "", ClassInput, "the image or the video is too dark"},
 	{"invalidfile.nohuman", "", ClassInput, ""},
-	{"invalidfile.multihuman", "", ClassInput, "Only one person may be visible."},
+	{"invalidfile.multihuman", "", ClassInput, "only one person may be visible"},
 	{"invalidfile.fullface", "", ClassInput, ""},
 	{"invalidfile.facepose", "", ClassInput, ""},
 	{"invalidfile.frontbody", "", ClassInput, ""},
@@ -101,17 +101,17 @@ var codes = []rule{
 	{"invalidfile.bodyproportion", "", ClassInput, ""},
 	{"invalidfile.fullbody", "", ClassInput, ""},
 	{"invalidfile.content", "", ClassInput, ""},
-	{"invalidperson", "", ClassInput, "Exactly one person must be visible."},
+	{"invalidperson", "", ClassInput, "exactly one person must be visible"},
 
 	// Moderation.
 	{"datainspectionfailed", "", ClassInput, moderated},
 	{"ipinfringementsuspect", "", ClassInput, moderated},
-	{"customroleblocked", "", ClassInput, "A rule of this account blocks the content."},
+	{"customroleblocked", "", ClassInput, "a rule of this account blocks the content"},
 
 	// The provider's side.
 	{"internalerror", "", ClassRetry, ""},
-	{"internalerror.algo", "", ClassRetry, "The model failed on this pair; if it does so again, the picture or the video may be damaged or unsuitable."},
-	{"internalerror.timeout", "", ClassRetry, "The provider gave no result within its own time limit; try again later."},
+	{"internalerror.algo", "", ClassRetry, "the model failed on this pair; if it does so again, the picture or the video may be damaged or unsuitable"},
+	{"internalerror.timeout", "", ClassRetry, "the provider gave no result within its own time limit; try again later"},
 	{"internalerror.fileupload", "", ClassRetry, ""},
 	{"internalerror.upload", "", ClassRetry, ""},
 	{"systemerror", "", ClassRetry, ""},
@@ -138,7 +138,7 @@ var codes = []rule{
 
 // Sentences that several codes share.
 const (
-	unreachable   = "The provider could not fetch the file: serve it from a public address, best from object storage in the same region."
-	noPersonImage = "Use an image that shows one person."
-	moderated     = "The provider's content check refused this pair; it cannot be switched off."
+	unreachable   = "the provider could not fetch the file: serve it from a public address, best from object storage in the same region"
+	noPersonImage = "use an image that shows one person"
+	moderated     = "the provider's content check refused this pair; it cannot be switched off"
 )
