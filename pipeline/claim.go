@@ -15,8 +15,8 @@ import (
 // bucket: begun from another output folder, on another machine, or anew after the
 // folder was deleted. Each claims its folder in the bucket by a file that names the
 // batch by when it began, which is durable in its journal before. Nothing is created
-// before the claim has been read back; that a read fails, or is refused, never means
-// that nothing is there.
+// before the claim has been read back; a failed or refused read is never taken as "no
+// claim".
 //
 // A claim may have been removed, and the files of others never had one. So each video
 // says in its metadata whose it is, and only a batch's own are replaced: some are looked

@@ -31,9 +31,11 @@ func TestCommandLine(t *testing.T) {
 		{`wanbatch run "a?b?"`, []string{"a\x1bb\n"}, nil},
 		{`wanbatch run --plan -p.json -- -x.yaml y`, []string{"-x.yaml", "y"}, []string{"--plan", "-p.json"}},
 	} {
-		if got := pipeline.CommandLine("run", tt.args, tt.flags...); got != tt.want {
-			t.Errorf("CommandLine(%q, %q) = %s, want %s", tt.args, tt.flags, got, tt.want)
-		}
+		t.Run(tt.want, func(t *testing.T) {
+			if got := pipeline.CommandLine("run", tt.args, tt.flags...); got != tt.want {
+				t.Errorf("CommandLine(%q, %q) = %s, want %s", tt.args, tt.flags, got, tt.want)
+			}
+		})
 	}
 }
 

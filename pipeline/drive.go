@@ -90,8 +90,8 @@ func (d *driver) runWorkers(ctx context.Context) error {
 	return group.Wait()
 }
 
-// create does not break off at once when the run is told to leave: what a create
-// made, nothing tells as well as its answer.
+// create does not stop immediately with the run: only the create's own answer names
+// its task directly, so wait a moment for it.
 func (d *driver) create(ctx context.Context, e batch.Effect) batch.Observation {
 	ctx, release := lingering(ctx, lastAnswer)
 	defer release()

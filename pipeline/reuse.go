@@ -150,8 +150,8 @@ func (p *Plan) findReusable(cfg Config) error {
 var errSpoiled = errors.New("file changed since it was verified")
 
 // reuse gives every job that this run would submit the artifact that was found for
-// it. A file that is no longer what was verified ends the run: whoever agreed to it
-// did not agree to pay for that job.
+// it. A file that is no longer what was verified ends the run: the user consented to
+// reuse, not to paying for the job.
 func reuse(ctx context.Context, f *folder, p *Plan, cfg Config) error {
 	if len(p.reuse) == 0 {
 		return nil

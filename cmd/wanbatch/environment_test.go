@@ -46,13 +46,15 @@ func TestAPIKey(t *testing.T) {
 		{"has no fallback", pipeline.Lane{APIKeyEnv: "ACME"}, map[string]string{"HOME": home, keyVariable: "sk-env", keyFileVariable: named}, ""},
 	}
 	for _, tt := range tests {
-		got, err := with(tt.env).apiKey(tt.lane)
-		if string(got) != tt.want || err == nil != (tt.want != "") {
-			t.Errorf("%s: got %q (%v), want %q", tt.name, string(got), err, tt.want)
-		}
-		if err != nil && exitCode(err) != 2 {
-			t.Errorf("%s: %v exits %d, want 2", tt.name, err, exitCode(err))
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := with(tt.env).apiKey(tt.lane)
+			if string(got) != tt.want || err == nil != (tt.want != "") {
+				t.Errorf("got %q (%v), want %q", string(got), err, tt.want)
+			}
+			if err != nil && exitCode(err) != 2 {
+				t.Errorf("%v exits %d, want 2", err, exitCode(err))
+			}
+		})
 	}
 }
 

@@ -44,9 +44,11 @@ func TestExitCode(t *testing.T) {
 		{"joins of joins", errors.Join(errFailed, errors.Join(pipeline.ErrBudget, errors.New("x"))), 1},
 	}
 	for _, tt := range tests {
-		if got := exitCode(tt.err); got != tt.want {
-			t.Errorf("%s: exitCode(%v) = %d, want %d", tt.name, tt.err, got, tt.want)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			if got := exitCode(tt.err); got != tt.want {
+				t.Errorf("exitCode(%v) = %d, want %d", tt.err, got, tt.want)
+			}
+		})
 	}
 }
 

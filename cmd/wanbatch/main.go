@@ -11,8 +11,8 @@ func main() {
 }
 
 // run is the whole program as a function of its surroundings; it returns the exit
-// code. Ending ctx stops at once, which is always safe. Commands that drain
-// on signals ask for them while they work; see [interruptible].
+// code. Ending ctx stops at once, which is always safe. Commands that stop
+// gracefully install a signal handler while they run; see [interruptible].
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
 	p := &program{stdin: stdin, out: &printer{w: stdout}, err: &printer{w: stderr}, getenv: getenv}
 	err := p.execute(ctx, args)

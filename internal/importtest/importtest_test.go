@@ -68,19 +68,21 @@ func TestPlantedViolationsAreNamed(t *testing.T) {
 		{"internal/newcomer/a.go", ours + "internal/media", true},
 	}
 	for _, tt := range tests {
-		tree := fstest.MapFS{tt.file: {Data: []byte("package p\n\nimport _ \"" + tt.imp + "\"\n")}}
-		found, err := importViolations(tree)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if (len(found) > 0) != tt.forbidden {
-			t.Errorf("%s importing %s: got %q, want forbidden=%v", tt.file, tt.imp, found, tt.forbidden)
-		}
-		for _, f := range found {
-			if !strings.Contains(f, tt.file) || !strings.Contains(f, tt.imp) {
-				t.Errorf("message %q names no file or no import", f)
+		t.Run(tt.file+" importing "+tt.imp, func(t *testing.T) {
+			tree := fstest.MapFS{tt.file: {Data: []byte("package p\n\nimport _ \"" + tt.imp + "\"\n")}}
+			found, err := importViolations(tree)
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
+			if (len(found) > 0) != tt.forbidden {
+				t.Errorf("got %q, want forbidden=%v", found, tt.forbidden)
+			}
+			for _, f := range found {
+				if !strings.Contains(f, tt.file) || !strings.Contains(f, tt.imp) {
+					t.Errorf("message %q names no file or no import", f)
+				}
+			}
+		})
 	}
 }
 
