@@ -12,9 +12,9 @@ import (
 // messages happen to hold. A record has only the text.
 func TestBucketHint(t *testing.T) {
 	for _, tt := range []struct{ name, said, want string }{
-		{"code", "put oss://b/p/a.mp4: store refuses: HTTP 403 AccessDenied: no (request 1)", "let the credentials put"},
-		{"name of a file", "put oss://b/p/Token--salsa.mp4: store refuses: HTTP 403 AccessDenied: no", "let the credentials put"},
-		{"message", "put oss://b/p/a.mp4: store refuses: HTTP 403 AccessDenied: NoSuchBucket is not for you", "let the credentials put"},
+		{"code", "put oss://b/p/a.mp4: store refuses: HTTP 403 AccessDenied: no (request 1)", "allow the credentials to put"},
+		{"name of a file", "put oss://b/p/Token--salsa.mp4: store refuses: HTTP 403 AccessDenied: no", "allow the credentials to put"},
+		{"message", "put oss://b/p/a.mp4: store refuses: HTTP 403 AccessDenied: NoSuchBucket is not for you", "allow the credentials to put"},
 		{"token", "inputs.store: put s3://b/p/a.mp4: store refuses: HTTP 400 ExpiredToken: over", "the temporary credentials"},
 		{"no code", "get s3://b/another batch/AccessDenied.mp4: store refuses: HTTP 403", "check the bucket"},
 		{"claim", (&claimedError{folder: "oss://b/AccessDenied", begun: time.Unix(1, 0)}).Error(), claimHint},
