@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -89,7 +90,7 @@ type Config struct {
 	// for a rehearsal against a provider whose clock is as fast. Positive; defaults
 	// to 1.
 	Speed float64
-	// Version names the program in the journal.
+	// Version names the program in the journal, and to the servers it calls.
 	Version string
 
 	seams seams
@@ -124,6 +125,7 @@ func (c Config) check() error {
 		{c.Limit < 0, "Limit is " + strconv.Itoa(c.Limit) + "; it is 0 for all jobs, or how many"},
 		{c.Fetches < 0 || c.Fetches > maxFetches, fmt.Sprintf("Fetches is %d; it is from 1 to %d", c.Fetches, maxFetches)},
 		{c.Speed < 0 || math.IsNaN(c.Speed) || math.IsInf(c.Speed, 0), fmt.Sprintf("Speed is %v; it must be a positive number", c.Speed)},
+		{strings.ContainsFunc(c.Version, func(r rune) bool { return r < ' ' || r > '~' }), fmt.Sprintf("Version is %q; it must be printable ASCII", c.Version)},
 	} {
 		if one.bad {
 			return fmt.Errorf("%w: Config.%s", ErrUsage, one.what)
@@ -134,6 +136,14 @@ func (c Config) check() error {
 
 // maxFetches is more downloads at once than any line has use for.
 const maxFetches = 1000
+
+// userAgent is what the program calls itself; "" leaves that to the clients.
+func (c Config) userAgent() string {
+	if c.Version == "" {
+		return ""
+	}
+	return "wanbatch/" + c.Version
+}
 
 // cap is the budget in force: the configured one, else the manifest's.
 func (c Config) cap(p *Plan) decimal.NullDecimal {

@@ -3,8 +3,10 @@ package pipeline_test
 import (
 	"errors"
 	"math"
+	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/shopspring/decimal"
@@ -28,6 +30,7 @@ func TestConfigRefused(t *testing.T) {
 		{"Speed", func(c *pipeline.Config) { c.Speed = -1 }},
 		{"Speed", func(c *pipeline.Config) { c.Speed = math.NaN() }},
 		{"Speed", func(c *pipeline.Config) { c.Speed = math.Inf(1) }},
+		{"Version", func(c *pipeline.Config) { c.Version = "1\r\nX: y" }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for verb, do := range map[string]func() (*pipeline.Report, error){
@@ -43,5 +46,22 @@ func TestConfigRefused(t *testing.T) {
 	}
 	if _, err := os.Stat(r.folder()); !os.IsNotExist(err) {
 		t.Errorf("the folder was made: %v", err)
+	}
+}
+
+// Every server is told which version calls: for tasks, uploads and downloads.
+func TestUserAgent(t *testing.T) {
+	r := newRig(t, 600, emulator.Options{})
+	var mu sync.Mutex
+	agents := map[string]int{}
+	r.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		mu.Lock()
+		agents[req.UserAgent()]++
+		mu.Unlock()
+		r.provider.ServeHTTP(w, req)
+	})
+	r.run(r.matrixOf(1, 1), func(c *pipeline.Config) { c.Version = "1.2.3" })
+	if len(agents) != 1 || agents["wanbatch/1.2.3"] == 0 {
+		t.Errorf("%v", agents)
 	}
 }

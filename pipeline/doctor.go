@@ -101,7 +101,7 @@ func examineNetwork(ctx context.Context, p *Plan, cfg Config) []Check {
 	}
 	key := cmp.Or(cfg.Key, "none")
 	client, err := dashscope.New(dashscope.Config{BaseURL: target.base, Key: dashscope.NewSecret(string(key)),
-		Transport: cfg.Transport, Proxy: cfg.Proxy, ReadTimeout: patience})
+		Transport: cfg.Transport, Proxy: cfg.Proxy, ReadTimeout: patience, UserAgent: cfg.userAgent()})
 	if err != nil {
 		return []Check{fine("key", "%v", err).problem(ErrUsage, "copy the key again from the console, without quotes or spaces")}
 	}

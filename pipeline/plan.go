@@ -21,9 +21,6 @@ import (
 
 // PlanOptions adjusts [NewPlan]. The zero value is ready to use.
 type PlanOptions struct {
-	// Readers is the number of media files read at once. Defaults to one per CPU,
-	// at most 8.
-	Readers int
 	// Remote, if not nil, lets NewPlan look into files behind http(s) URLs. Nil
 	// means no network: their lengths are unknown.
 	Remote *Remote

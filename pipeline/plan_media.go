@@ -86,13 +86,9 @@ func (s *fileSet) inspect(ctx context.Context, opts PlanOptions) error {
 // inspectLocal reads local files, or takes from the cache what is known of them.
 func (s *fileSet) inspectLocal(ctx context.Context, opts PlanOptions) error {
 	files := s.local
-	readers := opts.Readers
-	if readers <= 0 {
-		readers = min(runtime.NumCPU(), 8)
-	}
 	cache := openMediaCache(opts.Cache)
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(readers)
+	group.SetLimit(min(runtime.NumCPU(), 8))
 	for _, f := range files {
 		group.Go(func() error { return f.inspect(ctx, cache, !s.doomed) })
 	}

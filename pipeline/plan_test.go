@@ -382,7 +382,7 @@ func TestContentKeyIgnoresSignatures(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	const text = `version: 1
-lane: {region: beijing}
+lane: {region: beijing, workspace: ws-1, endpoint: "https://h"}
 limits: {running: 5, create_per_second: 5, query_per_second: 20.5}
 budget: {max_cost: 2}
 pairs:

@@ -60,6 +60,9 @@ func (p *Plan) warnWhole(unknown int) {
 		p.warnings.add("unknown", fmt.Sprintf("the length of %d of %d videos is not known; 2 to 30 s are estimated and 30 s reserved for each",
 			unknown, p.Len()))
 	}
+	if lane := p.Manifest.Lane; lane.Workspace != "" && lane.Endpoint != "" {
+		p.warnings.add("workspace", "lane.workspace "+lane.Workspace+" only chooses the region's own host; beside lane.endpoint it has no effect")
+	}
 	p.warnBudget()
 	p.warnLimits()
 }

@@ -28,7 +28,7 @@ import (
 // a redirect leads. No key, cookie or Referer is sent.
 //
 // A Remote remembers what it learned: plans made with the same one ask once for
-// each URL, and share its Budget. It is safe for concurrent use and must not be
+// each URL, and share ten seconds for it. It is safe for concurrent use and must not be
 // copied once used. The zero value is ready to use.
 type Remote struct {
 	// Trusted is the scheme://host[:port] that may have any address, which is the
@@ -36,11 +36,6 @@ type Remote struct {
 	Trusted string
 	// Proxy chooses a proxy; nil means none.
 	Proxy func(*http.Request) (*url.URL, error)
-	// Budget is the time that all looking takes at most, over the life of the
-	// Remote. Defaults to 10 s.
-	Budget time.Duration
-	// Parallel is the number of files looked into at once. Defaults to 8.
-	Parallel int
 	// Transport, if not nil, carries the requests whose addresses pass, in place
 	// of network connections. It is for tests.
 	Transport http.RoundTripper
@@ -49,6 +44,12 @@ type Remote struct {
 	seen  map[mediumKey]finding
 	spent time.Duration
 }
+
+// Limits of looking into remote files.
+const (
+	remoteBudget = 10 * time.Second // for all of it, over the life of a Remote
+	remoteAtOnce = 8                // files
+)
 
 // finding is what became of looking into one file.
 type finding struct {
@@ -65,7 +66,7 @@ func (r *Remote) look(ctx context.Context, endpoint string, files []*file) error
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	began := time.Now()
-	left := max(0, cmp.Or(r.Budget, 10*time.Second)-r.spent)
+	left := max(0, remoteBudget-r.spent)
 	guard := fetch.NewGuard(fetch.GuardConfig{
 		Trusted: cmp.Or(r.Trusted, endpoint), AllowHTTP: true, Proxy: r.Proxy,
 		Timeout: max(left, time.Millisecond), Transport: r.Transport,
@@ -76,7 +77,7 @@ func (r *Remote) look(ctx context.Context, endpoint string, files []*file) error
 
 	findings := make([]finding, len(files))
 	var group errgroup.Group
-	group.SetLimit(cmp.Or(max(r.Parallel, 0), 8))
+	group.SetLimit(remoteAtOnce)
 	for i, f := range files {
 		var known bool
 		if findings[i], known = r.seen[f.mediumKey]; known {

@@ -55,7 +55,7 @@ func newWorkers(p *Plan, f *folder, cfg Config, target endpoint) (*workers, erro
 		return nil, fmt.Errorf("%w: there is no API key; set DASHSCOPE_API_KEY or the manifest's lane.api_key_env", ErrUsage)
 	}
 	guard := fetch.NewGuard(fetch.GuardConfig{Trusted: target.origin, Proxy: cfg.Proxy, Transport: cfg.seams.results})
-	client, err := dashscope.New(dashscope.Config{BaseURL: target.base, Key: key, Transport: cfg.Transport, Proxy: cfg.Proxy,
+	client, err := dashscope.New(dashscope.Config{BaseURL: target.base, Key: key, Transport: cfg.Transport, Proxy: cfg.Proxy, UserAgent: cfg.userAgent(),
 		Uploads: uploadWay{guard: guard, origin: target.origin, own: cfg.Transport}})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
@@ -71,7 +71,7 @@ func newWorkers(p *Plan, f *folder, cfg Config, target endpoint) (*workers, erro
 	w := &workers{
 		plan: p, client: client, key: key, keeper: keeper, guard: guard,
 		supplier: supplier,
-		fetcher:  fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy, Transport: cfg.seams.results}),
+		fetcher:  fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy, UserAgent: cfg.userAgent(), Transport: cfg.seams.results}),
 		loading:  make(chan struct{}, cfg.Fetches),
 		queries:  rate.NewLimiter(rate.Limit(p.Manifest.Limits.QueryPerSecond*cfg.Speed), 1),
 		inputs:   make(map[string]input, p.Len()),

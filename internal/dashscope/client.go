@@ -28,8 +28,6 @@ type Config struct {
 	BaseURL string
 	// Key is sent to BaseURL and nowhere else.
 	Key Secret
-	// Workspace, if set, lets a main-account key act in that workspace.
-	Workspace string
 	// Transport carries the requests; nil means one made for this client.
 	// An *http.Transport is cloned and hardened; any other is used as it is,
 	// and must then send each request at most once.
@@ -54,16 +52,15 @@ type Config struct {
 
 // Client calls one endpoint with one key. It is safe for concurrent use.
 type Client struct {
-	base      *url.URL
-	key       Secret
-	workspace string
-	agent     string
-	create    time.Duration
-	read      time.Duration
-	wire      wire
-	uploads   http.RoundTripper
-	stall     time.Duration
-	scrub     scrubber
+	base    *url.URL
+	key     Secret
+	agent   string
+	create  time.Duration
+	read    time.Duration
+	wire    wire
+	uploads http.RoundTripper
+	stall   time.Duration
+	scrub   scrubber
 }
 
 // New checks cfg and returns a client. It opens no connection.
@@ -75,11 +72,8 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.Key.Check(); err != nil {
 		return nil, err
 	}
-	if cfg.Workspace != "" && !workspaceID.MatchString(cfg.Workspace) {
-		return nil, fmt.Errorf("workspace id %q is not letters, digits and dashes", cfg.Workspace)
-	}
 	c := &Client{
-		base: base, key: cfg.Key, workspace: cfg.Workspace, agent: cfg.UserAgent,
+		base: base, key: cfg.Key, agent: cfg.UserAgent,
 		create: cfg.CreateTimeout, read: cfg.ReadTimeout,
 		wire: newWire(cfg.Transport, cfg.Proxy), scrub: newScrubber(cfg.Key),
 		uploads: cfg.Uploads, stall: cfg.UploadStall,

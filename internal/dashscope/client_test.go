@@ -60,7 +60,7 @@ func TestCreateOptions(t *testing.T) {
 	var header http.Header
 	var body []byte
 	srv := recording(t, &header, &body, golden(t, "created.json"))
-	c := newClient(t, dashscope.Config{BaseURL: srv + "/api/v1/", Workspace: "ws-1", UserAgent: "wanbatch/1.2"})
+	c := newClient(t, dashscope.Config{BaseURL: srv + "/api/v1/", UserAgent: "wanbatch/1.2"})
 	r := pair
 	r.ImageURL, r.VideoURL = "oss://dashscope-instant/a&b.png", "https://h/v.mp4?x=1&y=2"
 	r.Watermark, r.CheckImage = true, false
@@ -68,7 +68,7 @@ func TestCreateOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"X-DashScope-OssResourceResolve": "enable", "X-DashScope-WorkSpace": "ws-1", "User-Agent": "wanbatch/1.2",
+		"X-DashScope-OssResourceResolve": "enable", "User-Agent": "wanbatch/1.2",
 	} {
 		if header.Get(name) != want {
 			t.Errorf("%s = %q, want %q", name, header.Get(name), want)
@@ -437,7 +437,6 @@ func TestNewRefuses(t *testing.T) {
 		{BaseURL: "https://h?x=1", Key: key}, {BaseURL: "https://h#x", Key: key}, {BaseURL: "https://h/api/v2", Key: key},
 		{BaseURL: "https://:443", Key: key}, {BaseURL: "https://h"}, {BaseURL: "https://h", Key: dashscope.NewSecret("sk a")},
 		{BaseURL: "https://h", Key: dashscope.NewSecret("sk-\x00")}, {BaseURL: "https://h", Key: dashscope.NewSecret("sk-ä")},
-		{BaseURL: "https://h", Key: key, Workspace: "a\r\nb"},
 	} {
 		if _, err := dashscope.New(tt); err == nil {
 			t.Errorf("accepted %+v", tt)

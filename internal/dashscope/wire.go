@@ -180,9 +180,6 @@ func (c *Client) request(ctx context.Context, k call) *http.Request {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Accept-Encoding", "identity")
 	req.Header.Set("User-Agent", c.agent)
-	if c.workspace != "" {
-		req.Header.Set("X-DashScope-WorkSpace", c.workspace)
-	}
 	return req
 }
 
