@@ -21,10 +21,10 @@ func (p *program) cancelCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cancel MANIFEST|DIR",
 		Short: "cancel the tasks that still wait at the provider; spends nothing",
-		Long: "Cancels every task that the provider has not begun to run, free of charge. A task\n" +
-			"that already runs goes on, and the next run fetches it; a job that was canceled\n" +
-			"fails and is submitted again only by run --retry-failed; jobs that were never\n" +
-			"submitted stay pending. Needs the key that the batch was last run with.\n\n" +
+		Long: "Cancels every task that the provider has not begun to run, free of charge. A\n" +
+			"task that already runs goes on, and the next run fetches it; a job that was\n" +
+			"canceled fails and is submitted again only by run --retry-failed; jobs that were\n" +
+			"never submitted stay pending. Needs the key that the batch was last run with.\n\n" +
 			"Exits 0 if nothing waits any more, 6 if the key is refused, 7 if a run is in the\n" +
 			"way, 130 if interrupted, 2 for usage, 1 for all else.",
 		Example: "  wanbatch cancel output/spring",

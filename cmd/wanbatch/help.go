@@ -16,6 +16,18 @@ func (p *program) arrangeHelp(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Short = "a script that completes command lines in your shell"
+		completion.Long = "Writes a script that completes command lines in your shell; the help of each\n" +
+			"shell's command says where it goes."
+		completion.Args = nil
+		completion.RunE = p.verb(func(_ context.Context, args []string) error {
+			if len(args) > 0 {
+				return usagef("completion knows no shell %q; see wanbatch completion --help", args[0])
+			}
+			return completion.Help()
+		})
+		for _, shell := range completion.Commands() {
+			shell.Short = "the script for " + shell.Name()
+		}
 	}
 	root.SetUsageFunc(usage)
 	p.arrangeCompletion(root)

@@ -134,15 +134,20 @@ func asUsage(cmd *cobra.Command, err error) error {
 		return usagef("%s do not go together; see %s --help", strings.Join(flags, " and "), cmd.CommandPath())
 	}
 	if flags := flagsIn(err, `^at least one of the flags in the group \[(.+)\] is required$`); flags != nil {
-		return usagef("%s needs one of %s; see %s --help", cmd.CommandPath(), strings.Join(flags, ", "), cmd.CommandPath())
+		return usagef("%s needs one of %s; see %s --help", cmd.Name(), strings.Join(flags, ", "), cmd.CommandPath())
 	}
 	text, hint, _ := strings.Cut(err.Error(), "\n\nDid you mean this?\n")
+	more := ""
 	if names := strings.Fields(hint); len(names) > 0 {
-		text += "; did you mean " + strings.Join(names, " or ") + "?"
+		more = "; did you mean " + strings.Join(names, " or ") + "?"
 	}
 	if _, after, found := strings.Cut(text, "unknown command "); found {
-		text = "unknown command " + after + "; wanbatch help lists them"
+		text = "there is no command " + strings.TrimSuffix(after, ` for "wanbatch"`)
+		if more == "" {
+			more = "; wanbatch help lists them"
+		}
 	}
+	text += more
 	return &usageError{text}
 }
 
@@ -199,9 +204,9 @@ func takes(names ...string) cobra.PositionalArgs {
 		repeats := len(names) > 0 && strings.HasSuffix(names[len(names)-1], "...")
 		switch {
 		case len(args) < len(names):
-			return usagef("%s needs %s; see %s --help", cmd.CommandPath(), strings.Join(names[len(args):], " and "), cmd.CommandPath())
+			return usagef("%s needs %s; see %s --help", cmd.Name(), strings.Join(names[len(args):], " and "), cmd.CommandPath())
 		case len(args) > len(names) && !repeats:
-			return usagef("%s does not take %q; see %s --help", cmd.CommandPath(), args[len(names)], cmd.CommandPath())
+			return usagef("%s does not take %q; see %s --help", cmd.Name(), args[len(names)], cmd.CommandPath())
 		}
 		return nil
 	}

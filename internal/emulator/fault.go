@@ -33,7 +33,7 @@ func (f Fault) String() string {
 func ParseFault(text string) (Fault, error) {
 	name, when, timed := strings.Cut(text, ":")
 	if !slices.ContainsFunc(catalogue, func(k FaultName) bool { return k.Name == name }) {
-		return Fault{}, fmt.Errorf("fault %q: no such fault; see the list of names", name)
+		return Fault{}, fmt.Errorf("fault %q: no such fault", name)
 	}
 	f := Fault{Name: name}
 	if !timed {
