@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -131,7 +132,7 @@ func TestIncompleteListsProveNothing(t *testing.T) {
 			return oldestFirst(req)
 		}
 		missed++
-		return wire(asked(req, 99))
+		return otherPage(req, 99)
 	}
 	report := r.run(r.plan(2, "true"), func(c *pipeline.Config) { c.Transport = network(shifting) })
 	r.settled(report, 2)
@@ -256,9 +257,24 @@ func oldestFirst(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if page <= pages {
-		r = asked(r, pages+1-page)
+		return otherPage(r, pages+1-page)
 	}
 	return wire(r)
+}
+
+// otherPage answers with what stands on another page, as the page that was asked for.
+func otherPage(r *http.Request, page int) (*http.Response, error) {
+	resp, err := wire(asked(r, page))
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	told, want := fmt.Sprintf(`"page_no":%d,`, page), fmt.Sprintf(`"page_no":%s,`, r.URL.Query().Get("page_no"))
+	text = bytes.Replace(text, []byte(told), []byte(want), 1)
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+	resp.Header.Set("Content-Length", strconv.Itoa(len(text)))
+	return resp, err
 }
 
 // asked is the same request for another page.

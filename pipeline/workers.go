@@ -171,6 +171,8 @@ func (w *workers) look(ctx context.Context, e batch.Effect) batch.Observation {
 		o = failure(err)
 		o.Result, o.Rows = batch.Failed, shown
 		w.trouble(string(e.Op), e.Job, err.Error())
+	} else if e.Op == batch.OpList && !o.Complete {
+		w.trouble(string(e.Op), "", o.Message)
 	}
 	o.Effect = e
 	return o
@@ -213,10 +215,13 @@ func (w *workers) ask(ctx context.Context, id string) (dashscope.Task, error) {
 }
 
 // list asks for every page, of all tasks or of those in one status. It is complete
-// only if no page is missing; rows that shift between pages meanwhile are the core's
-// concern. With an error it returns what the pages before it showed.
+// only if no page is missing: if its distinct rows reach the total, or, where none is
+// told, if it goes on to an empty page. A row may stand twice, since rows shift between
+// pages, but never makes up for one that is missing. Message says how much an incomplete list
+// showed. With an error it returns what the pages before it showed.
 func (w *workers) list(ctx context.Context, status string) (batch.Observation, error) {
 	o := batch.Observation{Result: batch.Listed}
+	shown, total := make(map[string]bool), 0
 	for page := 1; page <= listMaxPages; page++ {
 		if err := w.queries.Wait(ctx); err != nil {
 			return o, cmp.Or(context.Cause(ctx), err)
@@ -225,16 +230,35 @@ func (w *workers) list(ctx context.Context, status string) (batch.Observation, e
 		if err != nil {
 			return o, err
 		}
-		o.Pages, o.Clock = page, got.Clock
+		before := len(shown)
 		for _, r := range got.Rows {
 			o.Rows = append(o.Rows, batch.Row{Task: r.TaskID, Model: r.Model, Status: batch.Status(r.Status), KeyID: r.APIKeyID})
+			shown[r.TaskID] = true
 		}
-		if len(got.Rows) == 0 || page >= got.TotalPage && len(o.Rows) >= got.Total {
-			o.Complete = len(o.Rows) >= got.Total
+		o.Pages, o.Clock, total = page, got.Clock, max(total, got.Total)
+		o.Message = partly(len(shown), total)
+		switch last := page >= got.TotalPage; {
+		case got.PageNo != 0 && got.PageNo != page:
+			o.Message += fmt.Sprintf(" and gave page %d for page %d", got.PageNo, page)
+			return o, nil
+		case len(got.Rows) == 0, last && total > 0 && len(shown) >= total:
+			o.Complete = len(shown) >= total
+			return o, nil
+		case last && len(shown) == before: // the same rows would come for ever
 			return o, nil
 		}
 	}
 	return o, nil
+}
+
+// partly says how much of itself an incomplete list showed; total is 0 if it does not
+// tell.
+func partly(shown, total int) string {
+	of := fmt.Sprint("of ", total)
+	if total == 0 {
+		of = "without saying of how many"
+	}
+	return fmt.Sprintf("the list of tasks is incomplete: it showed %d %s", shown, of)
 }
 
 func (w *workers) cancel(ctx context.Context, id string) (batch.Observation, error) {
