@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -184,6 +185,11 @@ const reportNote = "billed is confirmed usage at list price, before free quota, 
 
 // newReport folds the core, which is the fold of the journal up to head.
 func newReport(core *batch.Batch, head journal.Head, folder string) (*Report, error) {
+	return newReportOf(core, head, folder, func(attempt) bool { return true })
+}
+
+// newReportOf is newReport with some of the attempts alone.
+func newReportOf(core *batch.Batch, head journal.Head, folder string, counts func(attempt) bool) (*Report, error) {
 	begin := core.Begin()
 	if begin == nil {
 		return nil, plainUsagef("the journal holds no batch yet; run the manifest first")
@@ -208,6 +214,7 @@ func newReport(core *batch.Batch, head journal.Head, folder string) (*Report, er
 		if job.Removed && job.State == batch.StatePending && len(job.Attempts) == 0 {
 			continue // it left the manifest before anything was asked for it
 		}
+		job.Attempts = slices.DeleteFunc(slices.Clone(job.Attempts), func(a batch.Attempt) bool { return !counts(attempt{job.ID, a.N}) })
 		result := newResult(job, begin.Region, folder)
 		r.Jobs = append(r.Jobs, result)
 		r.Totals.add(result, job)

@@ -24,16 +24,43 @@ func Status(folder string) (*Report, error) {
 	return newReport(core, head, folder)
 }
 
+// StatusWithout is [Status] as if no task had been made at these endpoints, as far as
+// attempts and money go: what a bill is made from, without those of an emulator.
+func StatusWithout(folder string, endpoints ...string) (*Report, error) {
+	core := batch.New(batch.Settings{}, nil)
+	made := map[attempt]string{}
+	head, err := readJournal(folder, placing(made, replayInto(core)))
+	if err != nil {
+		return nil, err
+	}
+	return newReportOf(core, head, folder, func(a attempt) bool {
+		place, is := made[a]
+		return !is || !slices.Contains(endpoints, place)
+	})
+}
+
 // MadeAt lists the endpoints at which the tasks of a batch were made, or may have
 // been, by its journal: its report tells only the last one. It is none if there is no
 // task.
 func MadeAt(folder string) ([]string, error) {
-	type attempt struct {
-		job string
-		n   int
-	}
-	here, made := "", map[attempt]string{}
-	_, err := readJournal(folder, func(_ int, payload json.RawMessage) error {
+	made := map[attempt]string{}
+	_, err := readJournal(folder, placing(made, func(int, json.RawMessage) error { return nil }))
+	return slices.Compact(slices.Sorted(maps.Values(made))), err
+}
+
+// attempt names one attempt of a batch.
+type attempt struct {
+	job string
+	n   int
+}
+
+// placing also notes where each attempt went that made a task, or may have.
+func placing(made map[attempt]string, fold func(int, json.RawMessage) error) func(int, json.RawMessage) error {
+	here := ""
+	return func(line int, payload json.RawMessage) error {
+		if err := fold(line, payload); err != nil {
+			return err
+		}
 		e, err := journal.Decode(payload)
 		switch {
 		case err != nil:
@@ -46,8 +73,7 @@ func MadeAt(folder string) ([]string, error) {
 			delete(made, attempt{e.Job, e.Attempt})
 		}
 		return nil
-	})
-	return slices.Compact(slices.Sorted(maps.Values(made))), err
+	}
 }
 
 // WriteReport is [Status], written to report.json, report.csv and

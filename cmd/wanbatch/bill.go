@@ -26,15 +26,17 @@ func (p *program) mergedReport(args []string, o reportOptions) error {
 		if err != nil {
 			return err
 		}
-		switch why, all, err := unbilled(folder, r); {
-		case err != nil:
+		why, billed, err := unbilled(folder, r)
+		if err != nil {
 			return err
-		case all:
-			p.err.line("%s: %s; left out", arg, why)
-			continue
-		case why != "":
-			p.err.line("%s: %s; counted all the same", arg, why)
 		}
+		if why != "" {
+			p.err.line("%s: %s; left out", arg, why)
+		}
+		if billed == nil {
+			continue
+		}
+		r = billed
 		reports = append(reports, r)
 	}
 	if o.format == "focus" {
@@ -82,24 +84,26 @@ func (p *program) unknownLabels(reports []*pipeline.Report, names []string) {
 	}
 }
 
-// unbilled tells why the provider bills nothing of a batch, or not all of it: a
-// server on this machine made its tasks. "" if the provider made them.
-func unbilled(folder string, r *pipeline.Report) (why string, all bool, err error) {
+// unbilled tells why the provider bills nothing of a batch, or not all of it, "" if it
+// does: a server on this machine made its tasks. billed is the report without those,
+// nil if there is nothing else.
+func unbilled(folder string, r *pipeline.Report) (why string, billed *pipeline.Report, err error) {
 	if r.Rehearsed() {
-		return "a rehearsal", true, nil
+		return "a rehearsal", nil, nil
 	}
 	places, err := pipeline.MadeAt(folder)
 	if err != nil {
-		return "", false, err
+		return "", nil, err
 	}
 	here := slices.DeleteFunc(slices.Clone(places), func(place string) bool { return !loopbackURL(place) })
 	switch at := strings.Join(here, " and "); len(here) {
 	case 0:
-		return "", false, nil
+		return "", r, nil
 	case len(places):
-		return "made at " + at + ", not at the provider", true, nil
+		return "made at " + at + ", not at the provider", nil, nil
 	default:
-		return "some of it made at " + at + ", not at the provider", false, nil
+		billed, err = pipeline.StatusWithout(folder, here...)
+		return "some of it made at " + at + ", not at the provider", billed, err
 	}
 }
 

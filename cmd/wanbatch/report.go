@@ -102,15 +102,17 @@ func (p *program) report(arg string, o reportOptions) error {
 	case "csv":
 		return r.CSV(p.out)
 	case "focus":
-		switch why, all, err := unbilled(folder, r); {
+		why, billed, err := unbilled(folder, r)
+		switch {
 		case err != nil:
 			return err
-		case all:
+		case billed == nil:
 			p.err.line("%s: %s; not billable", r.Batch, why)
+			billed = r
 		case why != "":
-			p.err.line("%s: %s; that part is not billable", r.Batch, why)
+			p.err.line("%s: %s; left out", r.Batch, why)
 		}
-		return p.focus([]*pipeline.Report{r}, o)
+		return p.focus([]*pipeline.Report{billed}, o)
 	}
 	p.out.line("%s: %s, billed %s", r.Batch, counts(r), money(r.Totals.Billed, r.Currency))
 	for _, name := range []string{"report.json", "report.csv", "report.html"} {
