@@ -39,12 +39,18 @@ func Expires(rawURL string) (time.Time, bool) {
 // a URL, a proxy's password, bytes of an answer. errors.Is and As see through.
 type quiet struct{ err error }
 
-func (q quiet) Error() string        { return printable(urlSecrets.ReplaceAllString(q.err.Error(), "$1$3")) }
+func (q quiet) Error() string {
+	text := urlSecrets.ReplaceAllString(q.err.Error(), "$1$3")
+	return printable(signature.ReplaceAllString(text, "$1***"))
+}
 func (q quiet) Is(target error) bool { return errors.Is(q.err, target) }
 func (q quiet) As(target any) bool   { return errors.As(q.err, target) }
 
 // urlSecrets finds a URL's scheme, user, host with path, and query.
 var urlSecrets = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)([^\s"'<>/?#@]*@)?([^\s"'<>?#]*)([?#][^\s"'<>]*)?`)
+
+// signature finds a parameter of a signed URL that stands alone, or in an escaped one.
+var signature = regexp.MustCompile(`(?i)((?:signature|credential|accesskeyid|security-?token|expires)(?:=|%3d))[^\s,&"'<>]+`)
 
 // printable bounds a text and replaces what a terminal would obey.
 func printable(s string) string {

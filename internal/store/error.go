@@ -141,8 +141,8 @@ func (s *Store) clean(err error) string {
 	return text
 }
 
-// signature finds what a store repeats of a signed request.
-var signature = regexp.MustCompile(`(?i)((?:signature|credential|accesskeyid|security-?token)=)[^\s,&"'<>]+`)
+// signature finds what a store repeats of a signed request, also inside an escaped URL.
+var signature = regexp.MustCompile(`(?i)((?:signature|credential|accesskeyid|security-?token|expires)(?:=|%3d))[^\s,&"'<>]+`)
 
 // urlSecrets finds a URL's scheme, user, host with path, and query.
 var urlSecrets = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)([^\s"'<>/?#@]*@)?([^\s"'<>?#]*)([?#][^\s"'<>]*)?`)

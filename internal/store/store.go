@@ -18,9 +18,9 @@ import (
 	"time"
 )
 
-// MaxSigned is the longest life of a signed URL, at OSS and at S3 (signature
+// maxSigned is the longest life of a signed URL, at OSS and at S3 (signature
 // version 4).
-const MaxSigned = 7 * 24 * time.Hour
+const maxSigned = 7 * 24 * time.Hour
 
 const (
 	stallMinimum = 64 << 10 // bytes that each Stall must take
@@ -325,11 +325,11 @@ func (s *Store) Stat(ctx context.Context, key string) (Object, error) {
 }
 
 // Sign returns a URL by which anybody can read a file, and when it ends: after life,
-// or [MaxSigned] if that is less. It is a credential for that time. Nothing is asked
+// or [maxSigned] if that is less. It is a credential for that time. Nothing is asked
 // of the store, and whether the file is there is not known. Temporary credentials
 // may end earlier, and the URL with them.
 func (s *Store) Sign(ctx context.Context, key string, life time.Duration) (address string, expires time.Time, err error) {
-	life = min(life, MaxSigned).Truncate(time.Second)
+	life = min(life, maxSigned).Truncate(time.Second)
 	if life <= 0 {
 		return "", time.Time{}, fmt.Errorf("sign %s: no time to live", key)
 	}

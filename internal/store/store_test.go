@@ -301,7 +301,7 @@ func TestPutIsProven(t *testing.T) {
 			"damaged":       {damage, nil},
 			"cut":           {cut, nil},
 			"redirected":    {answer(307, ""), store.ErrSetup},
-			"forbidden":     {answer(403, "<Error><Code>AccessDenied</Code><Message>no "+secret+"</Message></Error>"), store.ErrSetup},
+			"forbidden":     {answer(403, "<Error><Code>AccessDenied</Code><Message>no "+secret+" https%3A%2F%2Fh%3FSignature%3DY2FuYXJ5 Expires=1790000000</Message></Error>"), store.ErrSetup},
 			"busy":          {answer(503, "<Error><Code>SlowDown</Code></Error>"), nil},
 		} {
 			d.spy.spoil = tt.spoil
@@ -313,6 +313,9 @@ func TestPutIsProven(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 			wantClean(t, err)
+			if strings.Contains(err.Error(), "Y2FuYXJ5") || strings.Contains(err.Error(), "1790000000") {
+				t.Errorf("%s: a signature is told: %v", name, err)
+			}
 			if _, err := d.Stat(t.Context(), "a.mp4"); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("%s: afterwards %v", name, err)
 			}
