@@ -40,7 +40,7 @@
 // # Interrupting
 //
 // The first Ctrl-C or SIGTERM stops creating, finishes downloads that are under
-// way and tells how to continue; the second leaves at once. Neither cancels paid
+// way and tells how to continue; the second stops immediately. Neither cancels paid
 // work at the provider, and neither loses any: running again continues. What only
 // waits there is canceled, for free, by wanbatch cancel.
 //

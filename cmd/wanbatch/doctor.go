@@ -30,10 +30,10 @@ func (p *program) doctorCommand() *cobra.Command {
 		Short: "what would stop a run: key, endpoint, buckets, clock, disk, limits",
 		Long: "Looks at everything that a run needs, and prints one line for each thing: ok,\n" +
 			"warning, problem or skipped, what was found, and what to do. Spends nothing: its\n" +
-			"one call asks for a task that nobody has. Writes only a small folder where the\n" +
-			"batch would lie and a small file into each bucket of the manifest, and removes\n" +
-			"them. Without MANIFEST the key and the endpoint are looked at if --region is\n" +
-			"given.\n\n" +
+			"one call asks for a task that does not exist. Writes only a small folder where\n" +
+			"the batch would lie and a small file into each bucket of the manifest, and\n" +
+			"removes them. Without MANIFEST the key and the endpoint are checked if --region\n" +
+			"is given.\n\n" +
 			"Exits 0 if nothing would stop a run, and otherwise as that run would: 2 for a\n" +
 			"manifest, a setting or a missing key, 7 if another run is in the way, 6 if the\n" +
 			"key, the account or a bucket is refused, 1 for network, disk and locks.",

@@ -36,10 +36,9 @@ func (p *program) rehearseCommand() *cobra.Command {
 			"this program, whose clock runs --speed times faster, and so do all intervals of\n" +
 			"ours. It needs no key and no account. Results are test cards of the right\n" +
 			"length.\n\n" +
-			"It writes <output>/<name>-rehearsal. An earlier rehearsal there is started\n" +
-			"afresh: its journal, report and videos are removed, once the journal proves\n" +
-			"that it was a rehearsal (name, loopback endpoint, made-up key). Anything else\n" +
-			"is refused.\n\n" +
+			"It writes <output>/<name>-rehearsal. Journal, report and videos of an earlier\n" +
+			"rehearsal there are deleted first, once the journal proves that it was a\n" +
+			"rehearsal (name, loopback endpoint, made-up key). Anything else is refused.\n\n" +
 			"Inputs given as http(s) URLs are really downloaded, by the emulator, without a\n" +
 			"key. The emulator runs as many tasks at once as the manifest's limits.running\n" +
 			"says.\n\n" +

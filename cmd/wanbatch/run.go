@@ -37,15 +37,15 @@ func (p *program) runCommand() *cobra.Command {
 			"stop: what is done stays done and is never paid again.\n\n" +
 			"On a terminal it shows the estimate and asks; elsewhere it needs --yes or\n" +
 			"--plan. The first Ctrl-C or SIGTERM stops creating and finishes downloads, the\n" +
-			"second leaves at once; paid work at the provider goes on, and the next run\n" +
+			"second stops immediately; paid work at the provider goes on, and the next run\n" +
 			"fetches it.\n\n" +
 			"For cron: --quiet prints nothing unless something is wrong or the key is sent to\n" +
 			"a host that is not the provider's, --deadline stops creating so early that all\n" +
 			"is finished and fetched by then (exit 130 if jobs are left), --metrics-file and\n" +
-			"--notify tell those who were not there.\n\n" +
+			"--notify report how it ended.\n\n" +
 			"--reuse copies the videos of pairs that another batch has done already: same\n" +
 			"content (URLs: same address), model, mode and options. Each copy is verified;\n" +
-			"one that is not what it was ends the run before anything is spent.\n\n" +
+			"one that has changed ends the run before anything is spent.\n\n" +
 			"Exits 0 if every job is done, 3 if some failed, 4 if some need a person, 5 at\n" +
 			"the budget, 6 if the account or key is refused, 7 if another run is in the way,\n" +
 			"130 if interrupted, 2 for usage, 1 for all else. wanbatch help has the table.",

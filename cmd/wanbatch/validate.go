@@ -14,7 +14,7 @@ func (p *program) validateCommand() *cobra.Command {
 		Short: "check manifests and media; spends nothing, needs no key",
 		Long: "Reads manifests (- for standard input) and every local file they name, and\n" +
 			"reports all problems at once, as file:line:column: message. Of remote files a\n" +
-			"few hundred KB are read, for 10 s at most; the provider is not asked.\n\n" +
+			"few hundred KB are read, for 10 s at most; the provider is not called.\n\n" +
 			"Exits 0 if all are good, 2 if one is not.",
 		Example: "  wanbatch validate manifests/*.yaml",
 		Args:    takes("MANIFEST..."),
