@@ -313,7 +313,10 @@ func (r *killRig) cycles(first, step int, exclusive bool, flags, aims []string, 
 		for range 1 + dice.IntN(*killsPer) {
 			before := len(r.journalKinds(name))
 			aim, n := m.rarest(aims), before+1+dice.IntN(9)
-			now := func(kinds []string) bool { return len(kinds) > before && slices.Contains(kinds[before:], aim) }
+			last := n + 3 + dice.IntN(20) // what it aims at may never come
+			now := func(kinds []string) bool {
+				return len(kinds) > before && slices.Contains(kinds[before:], aim) || len(kinds) >= last
+			}
 			if dice.IntN(3) == 0 {
 				now = func(kinds []string) bool { return len(kinds) >= n }
 			}

@@ -139,7 +139,8 @@ func (b *Batch) applyOpened(e Event) error {
 	if b.lastRun == nil || b.lastRun.Key != e.Run.Key {
 		b.keySince = e.At
 	}
-	if b.lastRun != nil && (b.lastRun.Key != e.Run.Key || b.lastRun.Endpoint != e.Run.Endpoint) {
+	elsewhere := b.lastRun != nil && (b.lastRun.Key != e.Run.Key || b.lastRun.Endpoint != e.Run.Endpoint)
+	if elsewhere {
 		b.forgetUploads()
 	}
 	b.lastRun, b.closed = e.Run, nil
@@ -153,6 +154,9 @@ func (b *Batch) applyOpened(e Event) error {
 	for _, l := range b.lanes {
 		l.laneRun = laneRun{}
 		l.newest.past = true
+		if elsewhere { // its lists need not show what was made there
+			l.newest = landmark{}
+		}
 		if l.open == nil {
 			continue
 		}
@@ -180,7 +184,8 @@ func (b *Batch) applyIntended(j *job, e Event) error {
 	if l.open != nil || e.Attempt != len(j.attempts)+1 {
 		return fmt.Errorf("apply %s: job %s attempt %d: lane %q is not free for it", e.Kind, j.id, e.Attempt, e.Lane)
 	}
-	j.attempts = append(j.attempts, Attempt{N: e.Attempt, Lane: e.Lane, Outcome: Intended, At: e.At, Hold: e.Hold, Price: j.plan.UnitPrice})
+	j.attempts = append(j.attempts, Attempt{N: e.Attempt, Lane: e.Lane, Mode: j.plan.Mode, Labels: j.plan.Labels,
+		Outcome: Intended, At: e.At, Hold: e.Hold, Price: j.plan.UnitPrice})
 	b.money.hold(j.attempt())
 	l.open, l.slept, l.under, l.clock = j, b.slept, "", e.Clock
 	l.before, l.old = l.newest, false
@@ -202,7 +207,7 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 		a.Outcome, a.Task, a.Request = e.Kind, e.Task, e.Request
 		b.byTask[e.Task] = j
 		if e.Kind == Accepted {
-			l.newest = landmark{task: e.Task, at: a.At}
+			l.newest = landmark{task: e.Task, at: a.At, slept: l.slept, clock: l.clock}
 		}
 		l.settled(j)
 		b.move(j, StateQueued)
@@ -265,7 +270,8 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 }
 
 // applyEnded closes a task. Failed and canceled tasks are free (the provider
-// bills seconds of output); a success without usage may have cost its hold.
+// bills seconds of output) unless they tell of usage all the same; a success without
+// usage may have cost its hold.
 func (b *Batch) applyEnded(j *job, a *Attempt, l *lane, e Event) {
 	a.End, a.Class, a.Code, a.Message = e.End, e.Class, e.Code, e.Message
 	l.forget(j, e.At)
@@ -281,7 +287,11 @@ func (b *Batch) applyEnded(j *job, a *Attempt, l *lane, e Event) {
 		b.move(j, StateFetching)
 		return
 	}
-	b.money.free(a)
+	if e.End.Usage.Valid {
+		b.money.keep(a)
+	} else {
+		b.money.free(a)
+	}
 	b.move(j, StateFailed)
 	switch {
 	case e.End.Status == StatusCanceled && !withdrawn: // somebody's decision: only a person takes it back

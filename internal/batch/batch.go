@@ -50,7 +50,9 @@ type LaneSettings struct {
 type Attempt struct {
 	N       int
 	Lane    string
-	Outcome Kind // Intended, Unanswered, Accepted, Refused, Absent, Adopted or Quarantined
+	Mode    string            // as planned when it was created, as are
+	Labels  map[string]string // these
+	Outcome Kind              // Intended, Unanswered, Accepted, Refused, Absent, Adopted or Quarantined
 	At      time.Time
 	Task    string
 	Request string

@@ -188,7 +188,8 @@ func TestADoubtThatOnlyLooksYoung(t *testing.T) {
 		r := newRig(t, 3, exclusive(ExclusiveAll))
 		r.now = r.now.Add(24 * time.Hour)
 		r.open()
-		r.baseline()
+		r.clockless()
+		r.clockless()
 		r.submit()
 		r.answer(r.await(OpCreate), Observation{Result: Unknown})
 		r.crash(6 * time.Hour) // 30 hours later in truth: nothing of that day is listed any more
@@ -196,20 +197,20 @@ func TestADoubtThatOnlyLooksYoung(t *testing.T) {
 	}
 	t.Run("the lists end before it", func(t *testing.T) {
 		r := ahead(t)
-		r.list()
-		r.list()
+		r.clockless()
+		r.clockless()
 		r.wantState("j1", StateQuarantined)
 	})
 	t.Run("the lists reach it", func(t *testing.T) {
 		r := ahead(t)
-		r.list(r.mine()...)
-		r.list(r.mine()...)
+		r.clockless(r.mine()...)
+		r.clockless(r.mine()...)
 		r.wantState("j1", StatePending)
 	})
 	t.Run("one of them reaches it", func(t *testing.T) {
 		r := ahead(t)
-		r.list()
-		r.list(r.mine()...)
+		r.clockless()
+		r.clockless(r.mine()...)
 		r.wantState("j1", StatePending)
 	})
 }
@@ -247,13 +248,14 @@ func TestABrokenListReachesNothing(t *testing.T) {
 	r := newRig(t, 3, exclusive(ExclusiveAll))
 	r.now = r.now.Add(24 * time.Hour)
 	r.open()
-	r.baseline()
+	r.clockless()
+	r.clockless()
 	r.submit()
 	r.answer(r.await(OpCreate), Observation{Result: Unknown})
 	r.crash(0)                                                                              // 24 h less a little later in truth; our clock was put back
 	r.answer(r.await(OpList), Observation{Result: Listed, Complete: false, Rows: r.mine()}) // the page of the orphan is missing
-	r.list()                                                                                // its window has passed
-	r.list()
+	r.clockless()                                                                           // its window has passed
+	r.clockless()
 	r.wantState("j1", StateQuarantined)
 }
 

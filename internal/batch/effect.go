@@ -71,6 +71,10 @@ const (
 // know, and of the stop that follows where only the key can be wrong.
 const CodeUnknownTask = "UnknownTask"
 
+// CodeListsMiss is the code of a stop because every list of the account's tasks
+// missed something.
+const CodeListsMiss = "ListsIncomplete"
+
 // CodeStoreRefuses is the code of a Failed fetch or upload that a bucket of one's own
 // refused, not the provider. A fetch has its result by then, where a restart finds it.
 const CodeStoreRefuses = "StoreRefuses"

@@ -64,6 +64,7 @@ func (b *Batch) judgeCreate(o Observation, now time.Time) *Event {
 	l := b.lanes[o.Effect.Lane]
 	if o.Result == DiskFull {
 		b.diskFull(o, now) // there was no room for the intent, so nothing was sent
+		l.nextCreate = now.Add(l.CreateGap)
 		return nil
 	}
 	j := l.open
@@ -155,7 +156,9 @@ func (b *Batch) halt(s Stop, o Observation) {
 
 // refusedLook ends the run when even looking is refused: then live tasks cannot
 // be followed, and nothing is gained by waiting. A refusal without a code may come
-// from a proxy on the way: only several in a row are believed.
+// from a proxy on the way: only several in a row are believed. One that names a task
+// may be about that task alone: it is believed when a list, or a look at another
+// task, is refused as well.
 func (b *Batch) refusedLook(l *lane, o Observation) {
 	s := rules[o.Class].stopLook
 	if s == StopNone {
@@ -164,8 +167,36 @@ func (b *Batch) refusedLook(l *lane, o Observation) {
 	if l.blanks++; o.Code == "" && l.blanks < blankTries {
 		return
 	}
+	if task := o.Effect.Task; task != "" && o.Code != "" && o.Class != ClassKey {
+		if l.cleared[task] {
+			return
+		}
+		if l.suspect == "" || l.suspect == task {
+			l.suspect = task
+			return
+		}
+	}
 	b.halt(s, o)
 	b.dead = true
+}
+
+// looksWork takes in that a look was answered: what refused another task was about
+// that task.
+func (l *lane) looksWork() {
+	l.blanks = 0
+	if l.suspect == "" {
+		return
+	}
+	if l.cleared == nil {
+		l.cleared = make(map[string]bool)
+	}
+	l.cleared[l.suspect] = true
+	l.suspect = ""
+}
+
+// refuses reports whether the provider answered, and would not tell of this task.
+func (o Observation) refuses() bool {
+	return o.Result == Failed && o.Code != "" && (o.Class == ClassInput || rules[o.Class].stopLook != StopNone)
 }
 
 // diskFull holds back creates and downloads until there may be room again.
@@ -188,9 +219,12 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 	if o.Result != Looked {
 		l.lookFailed(j, o, now)
 		b.refusedLook(l, o)
+		if o.refuses() && j.watch.fails >= unknownTries && b.wall(now).Sub(a.At) > 2*l.TaskLife {
+			return &Event{Kind: Lost, Job: j.id, Attempt: a.N, Task: a.Task, By: byRefusal}
+		}
 		return nil
 	}
-	l.blanks = 0
+	l.looksWork()
 	unknowns := l.looked(j, o.Status, now)
 	e := &Event{Job: j.id, Attempt: a.N, Task: a.Task}
 	switch o.Status {
@@ -232,14 +266,17 @@ func (b *Batch) doubtKey(a *Attempt) {
 func (j *job) end(o Observation, now time.Time, life time.Duration) *End {
 	end := &End{Status: o.Status, Ratio: o.Ratio,
 		Submitted: o.Times.Submitted, Scheduled: o.Times.Scheduled, Ended: o.Times.Ended, Expires: o.Times.Expires}
+	used := o.Usage.Valid && o.Usage.Decimal.IsPositive()
+	if used {
+		end.Usage = o.Usage
+	}
 	if o.Status != StatusSucceeded {
 		return end
 	}
 	if end.Expires.IsZero() {
 		end.Expires = now.Add(life) // the latest reading: waiting longer loses nothing
 	}
-	if o.Usage.Valid && o.Usage.Decimal.IsPositive() {
-		end.Usage = o.Usage
+	if used {
 		end.Billed = decimal.NewNullDecimal(o.Usage.Decimal.Mul(j.attempt().Price))
 	}
 	return end
@@ -283,6 +320,10 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 			return nil
 		}
 		b.refusedLook(b.laneOf(j), o)
+		if o.refuses() && f.fails >= unknownTries && b.wall(now).Sub(a.At) > 2*b.laneOf(j).TaskLife {
+			e.Kind, e.By = Lost, byRefusal
+			return e
+		}
 	}
 	f.fails++
 	f.next = now.Add(backoff(f.fails, o.RetryAfter))
@@ -293,15 +334,21 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 // that was refused is asked for anew: whether that buys more time is not
 // documented, so it is gone only if the new one ends no later and that is over
 // too. A task that the provider does not know has no URL; that is investigated as
-// UNKNOWN is while a task runs.
+// UNKNOWN is while a task runs; its word is final, whatever a URL promised, when an id
+// has lived twice as long as ids do.
 func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
-	a, f := j.attempt(), &j.fetch
-	now = b.wall(now) // the end of a URL is the world's time
+	a, f, l := j.attempt(), &j.fetch, b.laneOf(j)
+	life := b.wall(now).Sub(a.At)
+	if theirs := b.theirs(l, now); !theirs.IsZero() { // the end of a URL is their time
+		now = theirs
+	} else {
+		now = b.wall(now)
+	}
 	if o.Code == CodeUnknownTask {
 		if f.unknowns++; f.unknowns < unknownTries {
 			return false
 		}
-		over := now.After(a.End.Expires) && now.Sub(a.At) > b.laneOf(j).TaskLife
+		over := life > l.TaskLife && now.After(a.End.Expires) || life > 2*l.TaskLife
 		if !over {
 			b.doubtKey(a)
 		}

@@ -42,22 +42,25 @@ type laneRun struct {
 	clockKnown  bool
 	listedSlept time.Duration // Batch.slept at the last complete list
 
-	listing   bool
-	ask       ask
-	listFails int
-	listAfter time.Time
-	listedAt  time.Time // last complete list
-	pages     int       // calls that it took
-	strangers int       // live tasks of others in it
-	glance    glance
-	keyID     string // the provider's id of our own API key
+	listing    bool
+	ask        ask
+	listFails  int
+	blindLists int // lists in a row that were answered and missed something
+	listAfter  time.Time
+	listedAt   time.Time // last complete list
+	pages      int       // calls that it took
+	strangers  int       // live tasks of others in it
+	glance     glance
+	keyID      string // the provider's id of our own API key
 
 	baseline  evidence // lists before the first intent
 	baselined bool
 	evidence  evidence // lists about the open doubt
 
-	lookAfter time.Time // queries and lists back off
-	blanks    int       // looks refused without a code, in a row
+	lookAfter time.Time       // queries and lists back off
+	blanks    int             // looks refused without a code, in a row
+	suspect   string          // a task of which we were refused to be told: perhaps we are refused altogether
+	cleared   map[string]bool // tasks of which only they are refused
 
 	works   map[string]bool // modes of which a create was accepted: their set-up was right
 	misfits int             // creates refused as if the set-up were wrong, none accepted since
@@ -66,9 +69,11 @@ type laneRun struct {
 // landmark is a task of ours that the provider surely had at some moment: a list
 // that shows it reaches back to everything that is younger.
 type landmark struct {
-	task string
-	at   time.Time
-	past bool // an earlier run made it
+	task  string
+	at    time.Time     // of its intent, by core time
+	slept time.Duration // Batch.slept then
+	clock time.Time     // the provider's clock then; zero if it told none
+	past  bool          // an earlier run made it
 }
 
 // ask is the moment at which a list was asked: a list proves nothing about what
@@ -84,7 +89,7 @@ type ask struct {
 type evidence struct {
 	lists   int // of those whose silence counts
 	rows    []Row
-	reaches bool // one of them shows the landmark before the doubt
+	reaches bool // one of them, asked for the doubt, shows the landmark before it
 }
 
 func (e *evidence) add(rows []Row) {
@@ -124,12 +129,17 @@ func (l *lane) promiseOfDoubt() Exclusive {
 	return now
 }
 
-// theirs is the provider's clock at core time now; zero if it told none.
-func (l *lane) theirs(now time.Time) time.Time {
+// theirs is the provider's clock at core time now, by its last list; zero if it told
+// none. It went on while the machine slept.
+func (b *Batch) theirs(l *lane, now time.Time) time.Time {
 	if !l.clockKnown {
 		return time.Time{}
 	}
-	return now.Add(l.clockAhead).UTC()
+	now = now.Add(l.clockAhead).UTC()
+	if d := b.slept - l.listedSlept; d <= longestSleep {
+		now = now.Add(d)
+	}
+	return now
 }
 
 // settled lifts the create barrier.

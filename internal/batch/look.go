@@ -147,6 +147,11 @@ func (l *lane) schedule(j *job, now time.Time) time.Time {
 
 // look asks for one due task, or for the list where that is cheaper.
 func (b *Batch) look(l *lane, now time.Time) (Step, bool) {
+	if l.suspect != "" && !l.listing { // is it that task, or are we refused?
+		if step, ok := b.list(l, now); ok {
+			return step, true
+		}
+	}
 	byList := l.looksByList(now)
 	if byList && !l.listing {
 		at := later(l.glance.at.Add(l.PollMin*time.Duration(max(l.glance.pages, 1))), l.lookAfter)
@@ -217,7 +222,8 @@ func (b *Batch) judgeGlance(l *lane, o Observation, now time.Time) {
 		g.after = now.Add(backoff(g.fails, o.RetryAfter))
 		return
 	}
-	l.blanks, g.fails, g.pages = 0, 0, o.Pages
+	g.fails, g.pages = 0, o.Pages
+	l.looksWork()
 	listed := make(map[string]bool, len(o.Rows))
 	for _, r := range o.Rows {
 		listed[r.Task] = true

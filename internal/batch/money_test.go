@@ -229,7 +229,7 @@ func TestResolveRefusesWhatCannotBe(t *testing.T) {
 	_, task := r.submit()
 	r.answer(r.await(OpCreate), Observation{Result: Unknown})
 	r.list(Row{Task: task}, Row{Task: "a"}, Row{Task: "b"})
-	r.list()
+	r.list(Row{Task: task})
 	for _, test := range []struct {
 		name, job string
 		kind      Kind

@@ -168,7 +168,7 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 	}
 	n := len(j.attempts) + 1
 	return Step{
-		Record: &Event{Kind: Intended, Job: j.id, Attempt: n, Lane: l.Name, Hold: j.plan.Hold, Clock: l.theirs(now)},
+		Record: &Event{Kind: Intended, Job: j.id, Attempt: n, Lane: l.Name, Hold: j.plan.Hold, Clock: b.theirs(l, now)},
 		Effect: &Effect{Op: OpCreate, Lane: l.index, Job: j.id, Attempt: n,
 			Image: b.address(j.plan.ImageSHA256), Video: b.address(j.plan.VideoSHA256)},
 	}, true

@@ -156,9 +156,10 @@ func TestRefusedLooksWithoutCode(t *testing.T) {
 			t.Fatalf("not stopped: %+v", v)
 		}
 	})
-	t.Run("one with a code is believed", func(t *testing.T) {
+	t.Run("one with a code is believed if a list is refused, too", func(t *testing.T) {
 		r := start(t)
 		refuse(r, "AccessDenied")
+		r.answer(r.await(OpList), Observation{Result: Failed, Class: ClassAccount, Code: "AccessDenied"})
 		if v := r.b.View(); v.Stop != StopAccount {
 			t.Fatalf("not stopped: %+v", v)
 		}
@@ -265,6 +266,12 @@ func TestRefusedLook(t *testing.T) {
 					r.submit()
 				}
 				r.answer(r.await(op), Observation{Result: Failed, Class: class, Code: "Code"})
+				if op == OpQuery && (class == ClassConfig || class == ClassAccount) { // it may be about that task alone
+					if v := r.b.View(); v.Stop != StopNone {
+						t.Fatalf("stop %q by one task", v.Stop)
+					}
+					r.answer(r.await(OpList), Observation{Result: Failed, Class: class, Code: "Code"})
+				}
 				v := r.b.View()
 				if v.Stop != stops[class] {
 					t.Fatalf("stop %q, want %q", v.Stop, stops[class])

@@ -1,7 +1,10 @@
 package batch
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,6 +18,7 @@ const (
 	byKeyless   = "tasks of an unknown key"
 	byNoAnswer  = "UNKNOWN past the life of its id"
 	byForbidden = "the result is gone at the provider"
+	byRefusal   = "refused past twice the life of its id"
 
 	byWithdrawal = "withdrawn"
 )
@@ -41,11 +45,14 @@ func (b *Batch) settle(l *lane, now time.Time) (Step, bool) {
 // provider's own clock, which is one for all runs while ours may have been set.
 func (b *Batch) tooOld(l *lane, now time.Time) bool {
 	age := now.Sub(l.open.attempt().At) + b.slept - l.slept
-	if theirs := l.theirs(now); !theirs.IsZero() && !l.clock.IsZero() {
+	if theirs := b.theirs(l, now); !theirs.IsZero() && !l.clock.IsZero() {
 		age = max(age, theirs.Sub(l.clock))
 	}
-	return age > l.TaskLife-l.Settle
+	return age > l.listed()-l.Settle
 }
+
+// listed is how long a list shows a task after its create.
+func (l *lane) listed() time.Duration { return min(l.TaskLife, listWindow) }
 
 // list asks for every task of the lane, unless that is under way or backing off.
 func (b *Batch) list(l *lane, now time.Time) (Step, bool) {
@@ -84,8 +91,8 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 		b.listFailed(l, o, now)
 		return nil
 	}
-	l.blanks = 0
-	l.listFails, l.listedAt, l.pages = 0, now, o.Pages
+	l.looksWork()
+	l.listFails, l.blindLists, l.listedAt, l.pages = 0, 0, now, o.Pages
 	l.listedSlept, l.clockAhead, l.clockKnown = b.slept, o.Clock.Sub(now), !o.Clock.IsZero()
 	switch {
 	case decides:
@@ -107,11 +114,19 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 	return l.foreign(unknown, l.intruders(unknown))
 }
 
-// listFailed backs off after a list that tells nothing.
+// listFailed backs off after a list that tells nothing. Where lists are answered and
+// miss something again and again, a run that has nothing else to do ends.
 func (b *Batch) listFailed(l *lane, o Observation, now time.Time) {
 	l.listFails++
 	l.listAfter = now.Add(backoff(l.listFails, o.RetryAfter))
 	b.refusedLook(l, o)
+	if o.Result != Listed {
+		return
+	}
+	l.looksWork()
+	if l.blindLists++; l.blindLists >= blindTries && l.open == nil && len(l.live) == 0 {
+		b.halt(StopSetup, Observation{Code: CodeListsMiss, Message: fmt.Sprintf("%d lists of tasks in a row were incomplete; without a whole one nothing may be created", l.blindLists)})
+	}
 }
 
 // sift takes what the list says of our tasks, counts the live tasks of others,
@@ -122,8 +137,8 @@ func (b *Batch) sift(l *lane, o Observation, now time.Time) (unknown []Row, seei
 	listed := make(map[string]bool, len(o.Rows))
 	strangers := 0
 	for _, r := range o.Rows {
-		if r.Model != "" && r.Model != l.Model || listed[r.Task] {
-			continue
+		if listed[r.Task] || !strings.HasPrefix(cmp.Or(r.Model, l.Model), l.Model) {
+			continue // a dated snapshot of our model is our model
 		}
 		listed[r.Task] = true
 		if j, ours := b.byTask[r.Task]; ours {
@@ -158,17 +173,43 @@ func (b *Batch) underThisKey(j *job, task string) bool {
 }
 
 // blind reports whether a list misses a task of ours that the provider surely
-// has: old enough to be listed when the list was asked, young enough to be kept,
-// and seen alive.
+// has: one that is old enough to be listed when the list was asked, young enough to
+// be kept, and seen alive; or, running or not, the one made before the open doubt.
 func (b *Batch) blind(l *lane, listed map[string]bool, now time.Time) bool {
 	for _, j := range l.live {
 		at, seen := j.attempt().At, j.watch.seen
 		if !listed[j.task()] && (seen == StatusPending || seen == StatusRunning) &&
-			at.Add(l.Settle).Before(l.ask.at) && now.Sub(at)+b.asleep(j) < l.TaskLife-l.Settle {
+			at.Add(l.Settle).Before(l.ask.at) && now.Sub(at)+b.asleep(j) < l.listed()-l.Settle {
 			return true
 		}
 	}
-	return false
+	return l.open != nil && l.near() && !listed[l.before.task] && b.shows(l, now)
+}
+
+// near reports whether the landmark before the open doubt was made so shortly before
+// it that lists which show the doubt's task show the landmark, too. The provider's
+// clock tells best: those of two runs may differ by days.
+func (l *lane) near() bool {
+	p := l.before
+	gap := l.open.attempt().At.Sub(p.at) + l.slept - p.slept
+	if !p.clock.IsZero() && !l.clock.IsZero() {
+		gap = l.clock.Sub(p.clock)
+	}
+	return p.task != "" && gap < l.listed()/2
+}
+
+// shows reports whether the provider surely lists the landmark before the open doubt
+// still: whether it is young enough, by a clock that can tell.
+func (b *Batch) shows(l *lane, now time.Time) bool {
+	p, theirs := l.before, b.theirs(l, now)
+	age := now.Sub(p.at) + b.slept - p.slept
+	switch {
+	case !theirs.IsZero() && !p.clock.IsZero():
+		age = theirs.Sub(p.clock)
+	case l.old || p.past:
+		return false
+	}
+	return age < l.listed()-l.Settle
 }
 
 // verdict settles the open doubt by two complete lists. Evidence that they can no
@@ -211,14 +252,13 @@ func (b *Batch) candidates(l *lane) (candidates, keyless []Row) {
 	return candidates, keyless
 }
 
-// outOfReach reports whether the lists about a doubt of an earlier run may end
-// before it, whatever the clocks say: two runs' clocks may differ by days, and a
-// doubt that looks young be too old to be listed. A task that was made in that run
-// not long before it must still be listed if the doubt would be.
+// outOfReach reports whether the lists about a doubt may end before it, whatever the
+// clocks say: two runs' clocks may differ by days, and a doubt that looks young be too
+// old to be listed. The task that was made not long before it must still be listed if
+// the doubt's would be.
 func (l *lane) outOfReach() bool {
-	p := l.before
-	return l.old && !l.evidence.reaches && p.task != "" && !p.past &&
-		l.open.attempt().At.Sub(p.at) < l.TaskLife/2
+	onlyOurs := l.old && (l.clock.IsZero() || !l.clockKnown) // clocks tell its age
+	return !l.evidence.reaches && (l.near() || onlyOurs)
 }
 
 // quarantine parks the open doubt for a person, with its candidates.

@@ -298,10 +298,10 @@ func (s *sim) count(e Event) {
 	switch {
 	case e.Kind != Quarantined:
 		d.settled++
-		if s.mix.lookFail+s.mix.incomplete+s.mix.drift == 0 && s.unhindered(s.now.Add(-took), s.now) == took {
+		if s.mix.lookFail+s.mix.incomplete+s.mix.drift+s.mix.hide == 0 && s.unhindered(s.now.Add(-took), s.now) == took {
 			d.slowest = max(d.slowest, took)
 		}
-	case e.By == byAge && (s.jumped || s.unhindered(s.sent, s.sent.Add(s.lane.TaskLife-s.lane.Settle)) < fair):
+	case e.By == byAge && (s.jumped || s.mix.untold || s.unhindered(s.sent, s.sent.Add(s.lane.TaskLife-s.lane.Settle)) < fair):
 		d.outlived++
 	}
 }

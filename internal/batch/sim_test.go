@@ -186,7 +186,7 @@ var (
 		"create: request lost", "create: reply lost", "create: delivered late", "create: no room for the intent",
 		"refused: input", "refused: config", "refused: throttle", "refused: burst", "refused: quota", "refused: retry", "refused: none", "refused: account", "refused: key",
 		"task: fails", "task: no usage", "task: billed above hold",
-		"look: unknown flap", "look: backwards", "look: failed", "list: incomplete", "list: row missed", "list: late row",
+		"look: unknown flap", "look: backwards", "look: failed", "list: incomplete", "list: row missed", "list: shows nothing", "look: refused for this task alone", "list: late row",
 		"crash: before the record", "crash: in the middle of the record", "crash: between intent and create", "crash: after the effect",
 		"stop: interrupted", "cancel: just started", "cancel: reply lost", "cancel: failed",
 		"fetch: forbidden early", "fetch: failed", "fetch: disk full",

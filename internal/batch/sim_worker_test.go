@@ -181,13 +181,35 @@ func (s *sim) askList(e Effect) Observation {
 	if s.p.missed != "" {
 		s.hit("list: row missed")
 	}
+	if s.hides() {
+		o.Rows = nil
+	}
 	return o
+}
+
+// hides reports whether lists show nothing, whole as they look. That can be told from
+// an empty account only by a task that must be there, so there is one: made not long
+// before the open doubt, by the provider's clock.
+func (s *sim) hides() bool {
+	l := s.b.lanes[0]
+	told := l.open != nil && l.before.task != "" && !l.before.clock.IsZero() && !l.clock.IsZero() && l.clock.Sub(l.before.clock) < 11*time.Hour
+	if told && s.fault(s.mix.hide, "list: shows nothing") {
+		s.hidden = s.now.Add(time.Duration(1+s.rnd.IntN(40)) * time.Minute)
+	}
+	return told && !s.calm() && s.now.Before(s.hidden)
 }
 
 func (s *sim) askQuery(e Effect) Observation {
 	if s.p.flaps[e.Task] < 2 && s.fault(s.mix.flap, "look: unknown flap") {
 		s.p.flaps[e.Task]++
 		return Observation{Result: Looked, Status: StatusUnknown}
+	}
+	if s.poison == "" && s.fault(s.mix.poison, "") {
+		s.poison, s.secret = e.Task, s.now.Add(time.Duration(1+s.rnd.IntN(60))*time.Minute)
+	}
+	if e.Task == s.poison && s.now.Before(s.secret) && !s.calm() {
+		s.hit("look: refused for this task alone")
+		return Observation{Result: Failed, Class: []Class{ClassConfig, ClassAccount, ClassInput}[s.serial%3], Code: "SimulatedRefusal"}
 	}
 	o := s.p.query(e.Task)
 	if o.Status != StatusUnknown {

@@ -19,6 +19,7 @@ type mix struct {
 	cancelFail, slotsFall, jam                                 bool
 	uploadFail, changed                                        int
 	clock, untold                                              bool
+	hide, poison                                               int
 }
 
 // sim is one world, and the program in it.
@@ -41,6 +42,9 @@ type sim struct {
 	keyDead time.Time
 	broke   time.Time // the account may not create until then
 	misfit  time.Time // the provider refuses a setting until then
+	hidden  time.Time // lists show nothing until then
+	poison  string    // the one task that the provider will not tell of
+	secret  time.Time // until then
 	diskAt  time.Time // the disk is full until then
 	honest  bool      // nothing goes wrong at all, and nobody else is there
 	alone   bool      // no strangers, and downloads take no time
@@ -133,6 +137,7 @@ func (s *sim) chooseFaults(flip func(int) bool) {
 		fail: on(150), noUsage: on(150), forbidden: on(200), fetchFail: on(200), diskFull: on(6),
 		uploadFail: on(250), changed: on(20), clock: flip(8), untold: flip(4),
 		crash: on(15), outage: on(4), interrupt: on(3), account: flip(10), key: flip(20), setup: flip(20), cancelFail: flip(2), slotsFall: flip(6), jam: flip(12)}
+	s.mix.hide, s.mix.poison = on(60), on(30)
 	if s.jobs > 40 { // as many processes as in a smaller world, each of them longer
 		s.mix.crash, s.mix.interrupt = (s.mix.crash*40+s.jobs-1)/s.jobs, (s.mix.interrupt*40+s.jobs-1)/s.jobs
 	}

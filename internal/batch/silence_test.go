@@ -1,0 +1,153 @@
+package batch
+
+import (
+	"testing"
+	"time"
+)
+
+// A list that does not show our task which ended a minute ago is as blind as one
+// that misses a task which runs: two of them prove nothing.
+func TestListsThatHideAnEndedTask(t *testing.T) {
+	for _, e := range []Exclusive{Shared, ExclusiveAll} {
+		r := newRig(t, 2, exclusive(e), func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+		r.baseline()
+		r.submit()
+		r.look(StatusRunning)
+		r.look(StatusSucceeded)
+		r.store()
+		r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+		r.list()                                                  // total 0: neither that, nor the one that ended just now
+		r.list()
+		if r.count(Absent) != 0 {
+			t.Errorf("%s: absent by two lists that miss a task of this run, ended %v ago", e, r.now.Sub(r.last(Ended).At))
+		}
+	}
+}
+
+// Lists that were caught lagging by a task that ran are not believed once it has ended.
+func TestListsThatWereCaughtLagging(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.baseline()
+	r.submit()
+	r.look(StatusRunning)
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // made "orphan", listed in 15 min
+	from := r.now
+	for range 3 { // blind, and known to be
+		r.list()
+	}
+	if r.count(Absent) != 0 {
+		t.Fatal("absent while blind")
+	}
+	r.look(StatusSucceeded)
+	r.store()
+	r.list()
+	r.list()
+	if r.count(Absent) != 0 {
+		t.Errorf("absent %v after the create, by lists that three times missed a live task", r.now.Sub(from))
+	}
+}
+
+// The task before the doubt counts as well if an earlier run made it.
+func TestListsThatHideATaskOfTheRunBefore(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	list := func() {
+		t.Helper()
+		r.answer(r.await(OpList), Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now})
+	}
+	list()
+	list()
+	r.answer(r.await(OpCreate), Observation{Result: Created, Task: "mine"})
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.crash(time.Minute)
+	r.look(StatusRunning)
+	r.look(StatusSucceeded)
+	r.store()
+	list()
+	list()
+	if r.count(Absent) != 0 {
+		t.Error("absent")
+	}
+}
+
+// And where no server tells the time, by our own clock: a person is asked sooner than
+// a list is believed that hides it.
+func TestListsThatHideATaskWithoutAClock(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.clockless()
+	r.clockless()
+	r.answer(r.await(OpCreate), Observation{Result: Created, Task: "mine"})
+	r.refuseCreate(ClassThrottle, time.Hour)
+	r.look(StatusRunning)
+	r.look(StatusSucceeded)
+	r.store()
+	r.crash(time.Minute)
+	for range 2 {
+		r.clockless() // does not show "mine"
+	}
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.clockless()
+	r.clockless()
+	r.wantState("j1", StateQuarantined)
+}
+
+// A list shows 24 hours, however long ids live.
+func TestIDsThatOutliveTheList(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.TaskLife = 36 * time.Hour })
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.crash(30 * time.Hour)
+	r.list() // the window of 24 h has passed: the orphan is not in it
+	r.list()
+	r.wantState("j0", StateQuarantined)
+}
+
+// A dated snapshot of our model is our model.
+func TestASnapshotOfOurModelIsOurs(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveAll))
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	row := Row{Task: "orphan", Model: "move-2026-10-01", Status: StatusPending}
+	r.list(row)
+	r.list(row)
+	if r.count(Absent) != 0 {
+		t.Error("absent, though both lists show a task that nobody knows")
+	}
+}
+
+// Where no server tells the time, the clocks of two runs alone do not prove that a
+// doubt with no task before it is young.
+func TestAFirstDoubtWithoutTheProvidersClock(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveAll))
+	r.clockless()
+	r.clockless()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.crash(6 * time.Hour) // 30 h in truth
+	r.clockless()
+	r.clockless()
+	if r.count(Absent) != 0 {
+		t.Error("absent by clocks of two runs alone")
+	}
+}
+
+// A run that could only wait for lists which always miss something says so and ends.
+func TestListsThatAreNeverWhole(t *testing.T) {
+	r := newRig(t, 1)
+	n := 0
+	for r.now.Sub(epoch) < 7*24*time.Hour {
+		wake := r.pump()
+		for len(r.flying) > 0 {
+			e := r.flying[0]
+			r.flying = r.flying[1:]
+			n++
+			r.answer(e, Observation{Result: Listed, Complete: false, Rows: []Row{stranger("s")}})
+		}
+		if wake = r.pump(); wake.IsZero() {
+			break
+		}
+		r.now = wake
+	}
+	v := r.b.View()
+	if v.Stop == StopNone {
+		t.Errorf("a week, %d lists, no create, no stop; left %d", n, v.Left)
+	}
+}
