@@ -125,6 +125,7 @@ func (d *driver) loop(ctx context.Context) error {
 		case wake.IsZero() && d.core.Outstanding() == 0:
 			return nil
 		default:
+			d.tell.misses()
 			d.wait(ctx, wake)
 		}
 	}

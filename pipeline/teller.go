@@ -22,6 +22,7 @@ type teller struct {
 	input func(sum string) string // what the manifest calls a local file
 
 	forecast forecast // of the loop
+	missed   int      // lists that were told of, by the loop
 
 	mu        sync.Mutex // serialises OnEvent, guards what follows
 	progress  Progress   // but for its downloads
@@ -73,6 +74,14 @@ func (t *teller) fetching(job string) (report func(done, total int64), end func(
 		t.downloads = slices.DeleteFunc(t.downloads, func(o *Download) bool { return o == d })
 	}
 	return report, end
+}
+
+// misses tells of lists that do not show what must be there, each once.
+func (t *teller) misses() {
+	if n := t.core.Lane(0).Misses; n > t.missed {
+		t.missed = n
+		t.trouble("list", "", "the list of tasks misses one of this batch; nothing is decided by it")
+	}
 }
 
 // trouble tells of a call that went wrong. The message is free of secrets.

@@ -45,6 +45,7 @@ type laneRun struct {
 	listing    bool
 	ask        ask
 	listFails  int
+	misses     int // lists of this run that had every page and missed a task of ours
 	blindLists int // lists in a row that were answered and missed something
 	listAfter  time.Time
 	listedAt   time.Time // last complete list

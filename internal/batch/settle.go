@@ -124,6 +124,9 @@ func (b *Batch) listFailed(l *lane, o Observation, now time.Time) {
 		return
 	}
 	l.looksWork()
+	if o.Complete {
+		l.misses++
+	}
 	if l.blindLists++; l.blindLists >= blindTries && l.open == nil && len(l.live) == 0 {
 		b.halt(StopSetup, Observation{Code: CodeListsMiss, Message: fmt.Sprintf("%d lists of tasks in a row were incomplete; without a whole one nothing may be created", l.blindLists)})
 	}

@@ -140,12 +140,13 @@ type Lane struct {
 	Live      int
 	Strangers int // live tasks of others in the last list
 	Ceiling   int // slots learned from refusals; 0 if none
+	Misses    int // lists of this run that had every page and missed a task of ours
 }
 
 // Lane returns the lane of index i.
 func (b *Batch) Lane(i int) Lane {
 	l := b.lanes[i]
-	return Lane{Name: l.Name, Exclusive: l.promise(), Live: len(l.live), Strangers: l.strangers, Ceiling: l.ceiling}
+	return Lane{Name: l.Name, Exclusive: l.promise(), Live: len(l.live), Strangers: l.strangers, Ceiling: l.ceiling, Misses: l.misses}
 }
 
 // Watched returns the jobs whose tasks can be running now, oldest first.
