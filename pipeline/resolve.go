@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/dashscope"
 )
 
 // Verdict is a person's decision about a quarantined job.
@@ -28,6 +29,9 @@ func Resolve(folder, job string, v Verdict, task string) (*Report, error) {
 	kind, ok := map[Verdict]batch.Kind{Adopt: batch.Adopted, Resubmit: batch.Again, Abandon: batch.Abandoned}[v]
 	if !ok || (v == Adopt) != (task != "") {
 		return nil, fmt.Errorf("%w: resolve needs one of adopt with a task id, resubmit, abandon", ErrUsage)
+	}
+	if v == Adopt && !dashscope.ValidTaskID(task) {
+		return nil, plainUsagef("%q is no task id: it has to be 1 to 64 letters, digits and dashes", task)
 	}
 	if _, err := Status(folder); err != nil {
 		return nil, err // before a lock is left where there is no batch

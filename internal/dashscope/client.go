@@ -18,8 +18,11 @@ const (
 	tasksPath  = "/api/v1/tasks/"
 )
 
-// taskID is the only form of id that may enter a path.
 var taskID = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
+
+// ValidTaskID reports whether id has the only form that may enter a path. Those of the
+// provider are UUIDs, but it does not promise that.
+func ValidTaskID(id string) bool { return taskID.MatchString(id) }
 
 // Config sets up a [Client]. BaseURL and Key are required.
 type Config struct {
@@ -135,7 +138,7 @@ func (c *Client) Create(ctx context.Context, r CreateRequest) (Created, error) {
 	if err := json.Unmarshal(a.body, &w); err != nil {
 		return Created{}, a.unusable(c, "answer is not the JSON of a created task")
 	}
-	if !taskID.MatchString(string(w.Output.TaskID)) {
+	if !ValidTaskID(string(w.Output.TaskID)) {
 		return Created{}, a.unusable(c, "answer has no usable task id")
 	}
 	return Created{
@@ -156,7 +159,7 @@ func createHeader(r CreateRequest) http.Header {
 // Query asks for one task. The provider answers 200 for every state and also
 // for an id it does not know (status UNKNOWN). Errors are of type *[Error].
 func (c *Client) Query(ctx context.Context, id string) (Task, error) {
-	if !taskID.MatchString(id) {
+	if !ValidTaskID(id) {
 		return Task{}, c.badID(OpQuery, id)
 	}
 	a, err := c.send(ctx, call{op: OpQuery, method: http.MethodGet, path: tasksPath + url.PathEscape(id), timeout: c.read})
@@ -234,7 +237,7 @@ func (c *Client) List(ctx context.Context, r ListRequest) (Page, error) {
 // the task was not waiting any more. It is sent once, though repeating it is
 // harmless. Errors are of type *[Error].
 func (c *Client) Cancel(ctx context.Context, id string) error {
-	if !taskID.MatchString(id) {
+	if !ValidTaskID(id) {
 		return c.badID(OpCancel, id)
 	}
 	a, err := c.send(ctx, call{op: OpCancel, method: http.MethodPost, path: tasksPath + url.PathEscape(id) + "/cancel", timeout: c.read})

@@ -303,7 +303,7 @@ func (w wirePage) whole(page int) bool {
 func (c *Client) page(w wirePage) (Page, error) {
 	p := Page{Total: count(w.Total), TotalPage: count(w.TotalPage), PageNo: count(w.PageNo), PageSize: count(w.PageSize)}
 	for i, r := range w.Data {
-		if !taskID.MatchString(string(r.TaskID)) {
+		if !ValidTaskID(string(r.TaskID)) {
 			return Page{}, fmt.Errorf("row %d has no usable task id", i+1)
 		}
 		p.Rows = append(p.Rows, Row{
