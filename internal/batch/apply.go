@@ -155,15 +155,15 @@ func (b *Batch) applyOpened(e Event) error {
 		l.laneRun = laneRun{}
 		l.newest.past = true
 		if elsewhere { // its lists need not show what was made there
-			l.newest = landmark{}
+			l.newest = referenceTask{}
 		}
-		if l.open == nil {
+		if l.unsettled == nil {
 			continue
 		}
-		l.old = true
-		if l.open.state == StateSubmitting {
-			l.open.attempt().Outcome = Unanswered
-			b.move(l.open, StateInDoubt)
+		l.fromEarlierRun = true
+		if l.unsettled.state == StateSubmitting {
+			l.unsettled.attempt().Outcome = Unanswered
+			b.move(l.unsettled, StateInDoubt)
 		}
 		l.doubtAt = e.At
 	}
@@ -173,24 +173,24 @@ func (b *Batch) applyOpened(e Event) error {
 func (b *Batch) applyForeign(e Event) error {
 	l := b.laneNamed(e.Lane)
 	for _, id := range e.Tasks {
-		l.known[id] = true
+		l.excluded[id] = true
 	}
-	l.intruded = l.intruded || e.Mid
+	l.othersSeen = l.othersSeen || e.Mid
 	return nil
 }
 
 func (b *Batch) applyIntended(j *job, e Event) error {
 	l := b.laneNamed(e.Lane)
-	if l.open != nil || e.Attempt != len(j.attempts)+1 {
+	if l.unsettled != nil || e.Attempt != len(j.attempts)+1 {
 		return fmt.Errorf("apply %s: job %s attempt %d: lane %q is not free for it", e.Kind, j.id, e.Attempt, e.Lane)
 	}
 	j.attempts = append(j.attempts, Attempt{N: e.Attempt, Lane: e.Lane, Mode: j.plan.Mode, Labels: j.plan.Labels,
 		Outcome: Intended, At: e.At, Hold: e.Hold, Price: j.plan.UnitPrice})
 	b.money.hold(j.attempt())
-	l.open, l.slept, l.under, l.clock = j, b.slept, "", e.Clock
-	l.before, l.old = l.newest, false
+	l.unsettled, l.slept, l.promiseAtIntent, l.clock = j, b.slept, "", e.Clock
+	l.before, l.fromEarlierRun = l.newest, false
 	if b.lastRun != nil {
-		l.under = b.lastRun.Exclusive
+		l.promiseAtIntent = b.lastRun.Exclusive
 	}
 	l.creates++
 	j.withdrawn, j.canceled = false, false
@@ -207,7 +207,7 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 		a.Outcome, a.Task, a.Request = e.Kind, e.Task, e.Request
 		b.byTask[e.Task] = j
 		if e.Kind == Accepted {
-			l.newest = landmark{task: e.Task, at: a.At, slept: l.slept, clock: l.clock}
+			l.newest = referenceTask{task: e.Task, at: a.At, slept: l.slept, clock: l.clock}
 		}
 		l.settled(j)
 		b.move(j, StateQueued)
@@ -236,7 +236,7 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 	case Quarantined:
 		a.Outcome, a.Candidates = e.Kind, e.Tasks
 		for _, id := range e.Tasks {
-			l.known[id] = true
+			l.excluded[id] = true
 		}
 		l.settled(j)
 		b.move(j, StateQuarantined)
@@ -298,7 +298,7 @@ func (b *Batch) applyEnded(j *job, a *Attempt, l *lane, e Event) {
 	case e.End.Status == StatusCanceled:
 		b.failed = append(b.failed, j)
 	case rules[e.Class].retryTask:
-		b.distrust(j)
+		b.dropUploads(j)
 		j.tries++
 		b.failed = append(b.failed, j)
 	}

@@ -101,10 +101,10 @@ type job struct {
 	runBase int64 // expected run time in milliseconds before anything was learned
 
 	// Volatile: gone with the process.
-	skip  bool // not selected for this run
-	last  bool // refused as if the set-up were wrong: the others are tried first
-	watch watch
-	fetch fetch
+	notSelected bool // not selected for this run
+	tryLast     bool // refused as if the set-up were wrong: the others are tried first
+	watch       watch
+	fetch       fetch
 }
 
 // Spoil is why a job's local inputs cannot be sent.
@@ -112,7 +112,7 @@ type Spoil struct{ Code, Message string }
 
 // isFresh reports whether this run may submit the job for the first time.
 func (j *job) isFresh() bool {
-	return j.state == StatePending && len(j.attempts) == 0 && !j.removed && !j.skip
+	return j.state == StatePending && len(j.attempts) == 0 && !j.removed && !j.notSelected
 }
 
 // attempt returns the newest attempt; a job that has none is a caller's bug.
@@ -193,7 +193,7 @@ func New(s Settings, lanes []LaneSettings) *Batch {
 func (b *Batch) Select(keep func(id string) bool) {
 	b.fresh = 0
 	for _, j := range b.jobs {
-		j.skip = !keep(j.id)
+		j.notSelected = !keep(j.id)
 	}
 }
 
@@ -265,7 +265,7 @@ func (b *Batch) addLane(s LaneSettings) *lane {
 	if s.Exclusive == "" {
 		s.Exclusive = Shared
 	}
-	l := &lane{index: len(b.lanes), LaneSettings: s, known: make(map[string]bool), pace: paceUnit}
+	l := &lane{index: len(b.lanes), LaneSettings: s, excluded: make(map[string]bool), pace: paceUnit}
 	b.lanes = append(b.lanes, l)
 	return l
 }

@@ -17,8 +17,8 @@ import "time"
 // crash does not take CANCELED for a withdrawal and submit again.
 func (b *Batch) CancelQueued() { b.canceling = true }
 
-// recall is how far the cancellation of one task came.
-type recall struct {
+// cancelState is how far the cancellation of one task came.
+type cancelState struct {
 	after   time.Time // nothing is sent before
 	fails   int       // calls in a row that brought it no further
 	asked   bool      // the provider answered the cancel: what counts now is a look
@@ -42,7 +42,7 @@ func (b *Batch) cancelOn(l *lane, now time.Time) (Step, bool) {
 		if j.watch.busy || b.leaves(j) {
 			continue
 		}
-		if due := later(j.watch.recall.after, l.lookAfter); due.After(now) {
+		if due := later(j.watch.cancelState.after, l.lookAfter); due.After(now) {
 			b.wakeAt(due)
 			continue
 		}
@@ -58,7 +58,7 @@ func (b *Batch) cancelOn(l *lane, now time.Time) (Step, bool) {
 
 // cancelStep asks for the cancellation, or for what became of it.
 func (b *Batch) cancelStep(j *job) Step {
-	if j.watch.recall.asked {
+	if j.watch.cancelState.asked {
 		return Step{Effect: b.about(j, OpQuery)}
 	}
 	step := Step{Effect: b.about(j, OpCancel)}
@@ -68,17 +68,17 @@ func (b *Batch) cancelStep(j *job) Step {
 	return step
 }
 
-// recalled takes in the answer to a call about a task that is being canceled,
+// judgeCancelStep takes in the answer to a call about a task that is being canceled,
 // after what it proves of the task itself was judged as ever.
-func (b *Batch) recalled(j *job, o Observation, now time.Time) {
+func (b *Batch) judgeCancelStep(j *job, o Observation, now time.Time) {
 	if !b.canceling {
 		return
 	}
-	r := &j.watch.recall
+	r := &j.watch.cancelState
 	refused := o.Result == TooLate || o.Result == Failed && o.Class == ClassInput // for good
 	switch {
 	case o.Effect.Op == OpCancel && (o.Result == Canceled || refused):
-		*r = recall{asked: true, tooLate: refused}
+		*r = cancelState{asked: true, tooLate: refused}
 		return
 	case o.Result == Looked && o.Status == StatusUnknown && j.watch.unknowns < unknownTries:
 	case o.Result == Looked && (r.tooLate || o.Status == StatusUnknown):
@@ -94,7 +94,7 @@ func (b *Batch) recalled(j *job, o Observation, now time.Time) {
 // leaves reports whether this run leaves a job alone that is not at rest.
 func (b *Batch) leaves(j *job) bool {
 	if b.canceling {
-		return j.state != StateQueued || j.watch.recall.left
+		return j.state != StateQueued || j.watch.cancelState.left
 	}
-	return j.state == StatePending && j.skip
+	return j.state == StatePending && j.notSelected
 }

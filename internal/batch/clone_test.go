@@ -40,8 +40,8 @@ func clone(b *Batch) *Batch {
 	c.lanes = nil
 	for _, l := range b.lanes {
 		m := *l
-		m.open, m.live, m.known = to[l.open], move(l.live), maps.Clone(l.known)
-		m.works = maps.Clone(l.works)
+		m.unsettled, m.live, m.excluded = to[l.unsettled], move(l.live), maps.Clone(l.excluded)
+		m.acceptedModes = maps.Clone(l.acceptedModes)
 		m.baseline.rows, m.evidence.rows = slices.Clone(l.baseline.rows), slices.Clone(l.evidence.rows)
 		c.lanes = append(c.lanes, &m)
 	}
@@ -87,28 +87,28 @@ func appendKey(k []byte, b *Batch, now time.Time) []byte {
 	}
 	word(string(b.stop))
 	for _, l := range b.lanes {
-		flag(l.open != nil)
-		if l.open != nil {
-			num(int64(l.open.index))
+		flag(l.unsettled != nil)
+		if l.unsettled != nil {
+			num(int64(l.unsettled.index))
 			// Of the doubt and the list only this counts: how long until settled,
 			// and whether the list was asked after that.
 			settled := l.doubtAt.Add(l.Settle)
 			ago(later(now, settled))
 			flag(l.ask.at.Before(settled))
 		}
-		known := slices.Sorted(maps.Keys(l.known))
+		known := slices.Sorted(maps.Keys(l.excluded))
 		num(int64(len(known)))
 		for _, id := range known {
 			word(id)
 		}
-		flag(l.intruded)
+		flag(l.othersSeen)
 		flag(l.listing)
 		flag(l.baselined)
 		if l.listing {
 			flag(l.ask.clean)
 			flag(l.ask.creates == l.creates)
 		}
-		flag(l.old)
+		flag(l.fromEarlierRun)
 		word(l.before.task)
 		flag(l.before.past)
 		word(l.newest.task)
@@ -116,7 +116,7 @@ func appendKey(k []byte, b *Batch, now time.Time) []byte {
 		flag(l.evidence.reaches)
 		rows(l.baseline)
 		rows(l.evidence)
-		num(int64(l.strangers))
+		num(int64(l.othersLive))
 		num(int64(l.ceiling))
 		num(int64(l.throttles))
 		ago(later(now, l.nextCreate))

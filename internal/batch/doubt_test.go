@@ -243,7 +243,7 @@ func TestAFirstDoubtThatOnlyLooksYoung(t *testing.T) {
 	}
 }
 
-// The landmark in a list that misses a page says nothing of lists hours later.
+// The reference task in a list that misses a page says nothing of lists hours later.
 func TestABrokenListReachesNothing(t *testing.T) {
 	r := newRig(t, 3, exclusive(ExclusiveAll))
 	r.now = r.now.Add(24 * time.Hour)

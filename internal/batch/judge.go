@@ -37,7 +37,7 @@ func (b *Batch) judge(o Observation, now time.Time) *Event {
 		j.watch.busy = false
 		if !stale && j.state.live() {
 			e := b.judgeQuery(j, o, now)
-			b.recalled(j, o, now)
+			b.judgeCancelStep(j, o, now)
 			return e
 		}
 	case OpCancel:
@@ -45,7 +45,7 @@ func (b *Batch) judge(o Observation, now time.Time) *Event {
 		j.watch.busy = false
 		if !stale && j.state.live() {
 			b.judgeCancel(j, o, now)
-			b.recalled(j, o, now)
+			b.judgeCancelStep(j, o, now)
 		}
 	case OpFetch:
 		b.fetches--
@@ -67,7 +67,7 @@ func (b *Batch) judgeCreate(o Observation, now time.Time) *Event {
 		l.nextCreate = now.Add(l.CreateGap)
 		return nil
 	}
-	j := l.open
+	j := l.unsettled
 	if j == nil || j.id != o.Effect.Job || j.state != StateSubmitting || j.attempt().N != o.Effect.Attempt {
 		return nil
 	}
@@ -75,7 +75,7 @@ func (b *Batch) judgeCreate(o Observation, now time.Time) *Event {
 	l.nextCreate = now.Add(l.CreateGap)
 	_, ours := b.byTask[o.Task]
 	switch {
-	case o.Result == Created && o.Task != "" && !ours && !l.known[o.Task]:
+	case o.Result == Created && o.Task != "" && !ours && !l.excluded[o.Task]:
 		l.accepting(j.plan.Mode)
 		e.Kind, e.Task, e.Request = Accepted, o.Task, o.Request
 	case o.Result == Rejected:
@@ -87,15 +87,15 @@ func (b *Batch) judgeCreate(o Observation, now time.Time) *Event {
 			e.Class = ClassInput
 		}
 		if o.Class == ClassConfig {
-			l.misfits++
+			l.configRefusals++
 		}
 		switch {
 		case o.Class != ClassConfig:
 			b.refusedCreate(l, o, now)
-		case l.works[j.plan.Mode] && l.misfits < misfitTries: // the set-up was right, so it is this pair
+		case l.acceptedModes[j.plan.Mode] && l.configRefusals < configRefusalTries: // the set-up was right, so it is this pair
 			e.Class = ClassInput
-		case !l.works[j.plan.Mode] && l.misfits == 1:
-			j.last = true
+		case !l.acceptedModes[j.plan.Mode] && l.configRefusals == 1:
+			j.tryLast = true
 		default: // too many in a row: the set-up is wrong
 			b.refusedCreate(l, o, now)
 		}
@@ -110,11 +110,11 @@ func (b *Batch) judgeCreate(o Observation, now time.Time) *Event {
 
 // accepting takes in that a create of a mode was accepted.
 func (l *lane) accepting(mode string) {
-	l.throttles, l.quotas, l.misfits = 0, 0, 0
-	if l.works == nil {
-		l.works = make(map[string]bool)
+	l.throttles, l.quotas, l.configRefusals = 0, 0, 0
+	if l.acceptedModes == nil {
+		l.acceptedModes = make(map[string]bool)
 	}
-	l.works[mode] = true
+	l.acceptedModes[mode] = true
 }
 
 // refusedCreate takes the consequences of a refusal for the lane and the run.
@@ -164,7 +164,7 @@ func (b *Batch) refusedLook(l *lane, o Observation) {
 	if s == StopNone {
 		return
 	}
-	if l.blanks++; o.Code == "" && l.blanks < blankTries {
+	if l.refusalsWithoutCode++; o.Code == "" && l.refusalsWithoutCode < refusalWithoutCodeTries {
 		return
 	}
 	if task := o.Effect.Task; task != "" && o.Code != "" && o.Class != ClassKey {
@@ -183,7 +183,7 @@ func (b *Batch) refusedLook(l *lane, o Observation) {
 // looksWork takes in that a look was answered: what refused another task was about
 // that task.
 func (l *lane) looksWork() {
-	l.blanks = 0
+	l.refusalsWithoutCode = 0
 	if l.suspect == "" {
 		return
 	}
@@ -339,7 +339,7 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 	a, f, l := j.attempt(), &j.fetch, b.laneOf(j)
 	life := b.wall(now).Sub(a.At)
-	if theirs := b.theirs(l, now); !theirs.IsZero() { // the end of a URL is their time
+	if theirs := b.providerClock(l, now); !theirs.IsZero() { // the end of a URL is their time
 		now = theirs
 	} else {
 		now = b.wall(now)

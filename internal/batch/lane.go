@@ -12,20 +12,20 @@ type lane struct {
 	LaneSettings
 
 	// Folded from events.
-	open     *job            // its create is submitting or in doubt
-	doubtAt  time.Time       // when this run first knew of the doubt
-	slept    time.Duration   // Batch.slept at its intent
-	clock    time.Time       // the provider's clock at its intent; zero if it told none
-	under    Exclusive       // the promise of the run that made the intent
-	before   landmark        // our newest task that is older than its intent
-	newest   landmark        // our newest task
-	old      bool            // an earlier run made the intent
-	live     []*job          // tasks that the provider has not ended, by submission
-	known    map[string]bool // tasks that are not ours, and candidates of quarantines
-	intruded bool            // an exclusive lane on which a stranger was seen
-	creates  int64           // intents so far
-	pace     int64           // learned run time / expected run time, in thousandths
-	spread   int64           // mean deviation of it, in thousandths
+	unsettled       *job            // its create is submitting or in doubt
+	doubtAt         time.Time       // when this run first knew of the doubt
+	slept           time.Duration   // Batch.slept at its intent
+	clock           time.Time       // the provider's clock at its intent; zero if it told none
+	promiseAtIntent Exclusive       // the promise of the run that made the intent
+	before          referenceTask   // our newest task that is older than its intent
+	newest          referenceTask   // our newest task
+	fromEarlierRun  bool            // an earlier run made the intent
+	live            []*job          // tasks that the provider has not ended, by submission
+	excluded        map[string]bool // tasks that are not ours, and candidates of quarantines
+	othersSeen      bool            // an exclusive lane on which a stranger was seen
+	creates         int64           // intents so far
+	pace            int64           // learned run time / expected run time, in thousandths
+	spread          int64           // mean deviation of it, in thousandths
 
 	laneRun
 }
@@ -50,26 +50,26 @@ type laneRun struct {
 	listAfter  time.Time
 	listedAt   time.Time // last complete list
 	pages      int       // calls that it took
-	strangers  int       // live tasks of others in it
-	glance     glance
+	othersLive int       // live tasks of others in it
+	listPoll   listPoll
 	keyID      string // the provider's id of our own API key
 
 	baseline  evidence // lists before the first intent
 	baselined bool
 	evidence  evidence // lists about the open doubt
 
-	lookAfter time.Time       // queries and lists back off
-	blanks    int             // looks refused without a code, in a row
-	suspect   string          // a task of which we were refused to be told: perhaps we are refused altogether
-	cleared   map[string]bool // tasks of which only they are refused
+	lookAfter           time.Time       // queries and lists back off
+	refusalsWithoutCode int             // looks refused without a code, in a row
+	suspect             string          // a task of which we were refused to be told: perhaps we are refused altogether
+	cleared             map[string]bool // tasks of which only they are refused
 
-	works   map[string]bool // modes of which a create was accepted: their set-up was right
-	misfits int             // creates refused as if the set-up were wrong, none accepted since
+	acceptedModes  map[string]bool // modes of which a create was accepted: their set-up was right
+	configRefusals int             // creates refused as if the set-up were wrong, none accepted since
 }
 
-// landmark is a task of ours that the provider surely had at some moment: a list
+// referenceTask is a task of ours that the provider surely had at some moment: a list
 // that shows it reaches back to everything that is younger.
-type landmark struct {
+type referenceTask struct {
 	task  string
 	at    time.Time     // of its intent, by core time
 	slept time.Duration // Batch.slept then
@@ -90,7 +90,7 @@ type ask struct {
 type evidence struct {
 	lists   int // of those whose silence counts
 	rows    []Row
-	reaches bool // one of them, asked for the doubt, shows the landmark before it
+	reaches bool // one of them, asked for the doubt, shows the reference task before it
 }
 
 func (e *evidence) add(rows []Row) {
@@ -101,8 +101,8 @@ func (e *evidence) add(rows []Row) {
 	}
 }
 
-// glance is what is known of looks at all running tasks at once.
-type glance struct {
+// listPoll is what is known of looks at all running tasks at once.
+type listPoll struct {
 	at     time.Time // when the newest was asked
 	pages  int       // calls that it took
 	fails  int       // in a row
@@ -112,7 +112,7 @@ type glance struct {
 
 // promise is what may be assumed of other users of the lane.
 func (l *lane) promise() Exclusive {
-	if l.intruded {
+	if l.othersSeen {
 		return Shared
 	}
 	return l.Exclusive
@@ -123,16 +123,16 @@ func (l *lane) promise() Exclusive {
 func (l *lane) promiseOfDoubt() Exclusive {
 	now := l.promise()
 	for _, weak := range []Exclusive{Shared, ExclusiveKey} {
-		if now == weak || l.under == weak {
+		if now == weak || l.promiseAtIntent == weak {
 			return weak
 		}
 	}
 	return now
 }
 
-// theirs is the provider's clock at core time now, by its last list; zero if it told
+// providerClock is the provider's clock at core time now, by its last list; zero if it told
 // none. It went on while the machine slept.
-func (b *Batch) theirs(l *lane, now time.Time) time.Time {
+func (b *Batch) providerClock(l *lane, now time.Time) time.Time {
 	if !l.clockKnown {
 		return time.Time{}
 	}
@@ -145,8 +145,8 @@ func (b *Batch) theirs(l *lane, now time.Time) time.Time {
 
 // settled lifts the create barrier.
 func (l *lane) settled(j *job) {
-	if l.open == j {
-		l.open, l.doubtAt, l.evidence = nil, time.Time{}, evidence{}
+	if l.unsettled == j {
+		l.unsettled, l.doubtAt, l.evidence = nil, time.Time{}, evidence{}
 	}
 }
 
@@ -164,8 +164,8 @@ func (l *lane) slots(now time.Time) (n int, until time.Time) {
 
 // drain is how long it should take until everything that is live, so many tasks
 // of strangers, and then one more job has run.
-func (l *lane) drain(j *job, strangers int, now time.Time) time.Duration {
-	total := l.expect(j) * time.Duration(1+strangers)
+func (l *lane) drain(j *job, others int, now time.Time) time.Duration {
+	total := l.expect(j) * time.Duration(1+others)
 	for _, o := range l.live {
 		left := l.expect(o)
 		if !o.watch.since.IsZero() {
@@ -181,10 +181,10 @@ func (l *lane) drain(j *job, strangers int, now time.Time) time.Duration {
 // the last list included. Half of the life is kept in reserve. A task that would
 // run alone is always allowed: waiting would not make it finish sooner.
 func (l *lane) outlives(j *job) bool {
-	if len(l.live)+l.strangers == 0 {
+	if len(l.live)+l.othersLive == 0 {
 		return true
 	}
-	total := l.expect(j) * time.Duration(1+l.strangers)
+	total := l.expect(j) * time.Duration(1+l.othersLive)
 	for _, o := range l.live {
 		total += l.expect(o)
 	}

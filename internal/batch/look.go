@@ -29,7 +29,7 @@ type watch struct {
 
 	tooLate     bool // the provider no longer cancels it
 	cancelAfter time.Time
-	recall      recall // in a run that cancels
+	cancelState cancelState // in a run that cancels
 }
 
 // fetch is what is known of one download.
@@ -154,10 +154,10 @@ func (b *Batch) look(l *lane, now time.Time) (Step, bool) {
 	}
 	byList := l.looksByList(now)
 	if byList && !l.listing {
-		at := later(l.glance.at.Add(l.PollMin*time.Duration(max(l.glance.pages, 1))), l.lookAfter)
+		at := later(l.listPoll.at.Add(l.PollMin*time.Duration(max(l.listPoll.pages, 1))), l.lookAfter)
 		if !at.After(now) {
 			l.listing = true
-			l.glance.at = now
+			l.listPoll.at = now
 			return Step{Effect: &Effect{Op: OpList, Lane: l.index, Status: StatusRunning}}, true
 		}
 		b.wakeAt(at)
@@ -210,13 +210,13 @@ func (b *Batch) look(l *lane, now time.Time) (Step, bool) {
 // tasks. Where lists fail, or miss tasks that run, single looks go on.
 func (l *lane) looksByList(now time.Time) bool {
 	return min(len(l.live), l.Running) > listFrom && l.listFails == 0 &&
-		l.glance.alarms < alarmsMost && !l.glance.after.After(now)
+		l.listPoll.alarms < alarmsMost && !l.listPoll.after.After(now)
 }
 
-// judgeGlance takes in a list of the tasks that run. It tells which are to be asked
+// judgeListPoll takes in a list of the tasks that run. It tells which are to be asked
 // for alone, and nothing else: what a provider leaves out of it is no evidence.
-func (b *Batch) judgeGlance(l *lane, o Observation, now time.Time) {
-	g := &l.glance
+func (b *Batch) judgeListPoll(l *lane, o Observation, now time.Time) {
+	g := &l.listPoll
 	if o.Result != Listed || !o.Complete { // whatever refuses it, single looks tell more
 		g.fails++
 		g.after = now.Add(backoff(g.fails, o.RetryAfter))
@@ -228,7 +228,7 @@ func (b *Batch) judgeGlance(l *lane, o Observation, now time.Time) {
 	for _, r := range o.Rows {
 		listed[r.Task] = true
 		if j, ours := b.byTask[r.Task]; ours {
-			l.heard(j, r, now)
+			l.applyRow(j, r, now)
 		}
 	}
 	for _, j := range l.live {
@@ -245,7 +245,7 @@ func (b *Batch) judgeGlance(l *lane, o Observation, now time.Time) {
 func (l *lane) looked(j *job, s Status, now time.Time) (unknowns int) {
 	w := &j.watch
 	if w.single && w.glimpsed {
-		l.glance.alarms = max(0, l.glance.alarms+alarm(s))
+		l.listPoll.alarms = max(0, l.listPoll.alarms+alarm(s))
 	}
 	w.fails, w.single = 0, false
 	if s == StatusUnknown {
@@ -255,7 +255,7 @@ func (l *lane) looked(j *job, s Status, now time.Time) (unknowns int) {
 		return w.unknowns
 	}
 	w.unknowns = 0
-	l.note(j, s, now)
+	l.noteStatus(j, s, now)
 	return 0
 }
 
@@ -267,9 +267,9 @@ func alarm(s Status) int {
 	return -1
 }
 
-// note keeps a status and plans the next look. A task that is still PENDING has
+// noteStatus keeps a status and plans the next look. A task that is still PENDING has
 // not begun to run.
-func (l *lane) note(j *job, s Status, now time.Time) {
+func (l *lane) noteStatus(j *job, s Status, now time.Time) {
 	w := &j.watch
 	w.seen, w.seenAt = s, now
 	if w.since.IsZero() && s != StatusRunning {
@@ -292,16 +292,16 @@ func (l *lane) lookFailed(j *job, o Observation, now time.Time) {
 	}
 }
 
-// heard takes what a list says of one of our tasks. A list holds no result, so
+// applyRow takes what a list says of one of our tasks. A list holds no result, so
 // a task that ended is asked for alone at once.
-func (l *lane) heard(j *job, r Row, now time.Time) {
+func (l *lane) applyRow(j *job, r Row, now time.Time) {
 	if !j.state.live() || j.task() != r.Task || j.watch.busy {
 		return
 	}
 	switch r.Status {
 	case StatusPending, StatusRunning:
 		j.watch.glimpsed = r.Status == StatusRunning
-		l.note(j, r.Status, now)
+		l.noteStatus(j, r.Status, now)
 	default:
 		j.watch.next, j.watch.single = now, true
 	}

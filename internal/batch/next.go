@@ -142,7 +142,7 @@ func (b *Batch) about(j *job, op Op) *Effect {
 // submit is the only place that spends money. It makes the intent, with its
 // hold, the record of the step whose effect is the one create.
 func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
-	if b.stop != StopNone || l.open != nil {
+	if b.stop != StopNone || l.unsettled != nil {
 		return Step{}, false
 	}
 	if !b.room(l, now) {
@@ -155,7 +155,7 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 	if !l.baselined || now.Sub(l.listedAt)+b.slept-l.listedSlept > listEvery {
 		return b.list(l, now)
 	}
-	if !l.outlives(j) || !b.inTime(l.drain(j, l.strangers, now), now) {
+	if !l.outlives(j) || !b.inTime(l.drain(j, l.othersLive, now), now) {
 		b.wakeAt(l.listedAt.Add(listEvery + 1))
 		return Step{}, false
 	}
@@ -168,7 +168,7 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 	}
 	n := len(j.attempts) + 1
 	return Step{
-		Record: &Event{Kind: Intended, Job: j.id, Attempt: n, Lane: l.Name, Hold: j.plan.Hold, Clock: b.theirs(l, now)},
+		Record: &Event{Kind: Intended, Job: j.id, Attempt: n, Lane: l.Name, Hold: j.plan.Hold, Clock: b.providerClock(l, now)},
 		Effect: &Effect{Op: OpCreate, Lane: l.index, Job: j.id, Attempt: n,
 			Image: b.address(j.plan.ImageSHA256), Video: b.address(j.plan.VideoSHA256)},
 	}, true
@@ -219,10 +219,10 @@ func (b *Batch) nextPending(now time.Time) *job {
 	var last *job
 	for _, j := range b.returned {
 		switch {
-		case j.removed || j.skip:
+		case j.removed || j.notSelected:
 		case j.after.After(now):
 			b.wakeAt(j.after)
-		case j.last:
+		case j.tryLast:
 			last = cmp.Or(last, j)
 		default:
 			return j

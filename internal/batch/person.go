@@ -16,7 +16,7 @@ import (
 func (b *Batch) RetryFailed(now time.Time) []Event {
 	var events []Event
 	for _, j := range b.jobs {
-		if (j.state == StateFailed || j.state == StateLost) && len(j.attempts) > 0 && !j.removed && !j.skip {
+		if (j.state == StateFailed || j.state == StateLost) && len(j.attempts) > 0 && !j.removed && !j.notSelected {
 			events = append(events, Event{Kind: Again, At: now, Job: j.id, Attempt: j.attempt().N, By: ByOperator})
 		}
 	}

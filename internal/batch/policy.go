@@ -60,22 +60,22 @@ const (
 // Fixed quantities of the policy. None of them can cause a second payment; each
 // says what it trades.
 const (
-	backoffFirst = time.Second          // first pause after trouble
-	backoffMax   = time.Minute          // longest: the provider says throttling passes within a minute
-	quotaTries   = 10                   // quota refusals in a row before it is the account's limit
-	diskTries    = 10                   // full-disk answers in a row before the run gives up
-	diskMemory   = 10 * time.Minute     // after which the next one is the first again
-	ceilingStep  = 10 * time.Minute     // a ceiling learned from a refusal rises by one
-	listEvery    = 10 * time.Minute     // strangers are counted at least this often while creating
-	tailFactor   = 6                    // the last few jobs are this many for each task that runs at once
-	longestSleep = 365 * 24 * time.Hour // of a machine that wakes up again
-	listWindow   = 24 * time.Hour       // the provider lists the tasks of the last 24 hours
-	unknownTries = 3                    // UNKNOWN answers in a row, past the life of an id, before the job is lost
-	fetchTime    = time.Minute          // what a download may take after the last task, before a deadline
-	misfitTries  = 4                    // refusals as of a wrong set-up in a row, after it was right, before it is believed
-	oldTries     = 5                    // lists in a row that tell nothing of a doubt that is too old for them anyway
-	blindTries   = 60                   // lists in a row that miss something, about a minute apart, before a run gives up on them
-	blankTries   = 5                    // looks refused without a code (by a proxy, say) in a row before they are believed
+	backoffFirst            = time.Second          // first pause after trouble
+	backoffMax              = time.Minute          // longest: the provider says throttling passes within a minute
+	quotaTries              = 10                   // quota refusals in a row before it is the account's limit
+	diskTries               = 10                   // full-disk answers in a row before the run gives up
+	diskMemory              = 10 * time.Minute     // after which the next one is the first again
+	ceilingStep             = 10 * time.Minute     // a ceiling learned from a refusal rises by one
+	listEvery               = 10 * time.Minute     // strangers are counted at least this often while creating
+	tailFactor              = 6                    // the last few jobs are this many for each task that runs at once
+	longestSleep            = 365 * 24 * time.Hour // of a machine that wakes up again
+	listWindow              = 24 * time.Hour       // the provider lists the tasks of the last 24 hours
+	unknownTries            = 3                    // UNKNOWN answers in a row, past the life of an id, before the job is lost
+	fetchTime               = time.Minute          // what a download may take after the last task, before a deadline
+	configRefusalTries      = 4                    // refusals as of a wrong set-up in a row, after it was right, before it is believed
+	oldTries                = 5                    // lists in a row that tell nothing of a doubt that is too old for them anyway
+	blindTries              = 60                   // lists in a row that miss something, about a minute apart, before a run gives up on them
+	refusalWithoutCodeTries = 5                    // looks refused without a code (by a proxy, say) in a row before they are believed
 )
 
 // MaxLooks is how many queries and cancels are outstanding at most, over all

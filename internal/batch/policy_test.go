@@ -95,15 +95,15 @@ func TestRefusedSetup(t *testing.T) {
 		r.wantMoney("0", "1.2", "0")
 	})
 	t.Run("a set-up that breaks in the middle is believed", func(t *testing.T) {
-		r := newRig(t, 2*misfitTries)
+		r := newRig(t, 2*configRefusalTries)
 		r.baseline()
 		r.submit()
-		for range misfitTries {
+		for range configRefusalTries {
 			r.refuseCreate(ClassConfig, 0)
 		}
 		r.noCreate(time.Minute)
 		v := r.b.View()
-		if v.Stop != StopSetup || v.Jobs[StateFailed] != misfitTries-1 || v.Jobs[StatePending] != misfitTries {
+		if v.Stop != StopSetup || v.Jobs[StateFailed] != configRefusalTries-1 || v.Jobs[StatePending] != configRefusalTries {
 			t.Fatalf("%+v", v)
 		}
 	})
@@ -138,7 +138,7 @@ func TestRefusedLooksWithoutCode(t *testing.T) {
 	t.Run("some are nothing", func(t *testing.T) {
 		r := start(t)
 		for range 3 {
-			for range blankTries - 1 {
+			for range refusalWithoutCodeTries - 1 {
 				refuse(r, "")
 			}
 			r.look(StatusRunning)
@@ -149,7 +149,7 @@ func TestRefusedLooksWithoutCode(t *testing.T) {
 	})
 	t.Run("many in a row are believed", func(t *testing.T) {
 		r := start(t)
-		for range blankTries {
+		for range refusalWithoutCodeTries {
 			refuse(r, "")
 		}
 		if v := r.b.View(); v.Stop != StopAccount {

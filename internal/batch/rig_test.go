@@ -404,11 +404,11 @@ func durable(b *Batch) image {
 	}
 	im.Money = fmt.Sprint(b.money.spent, b.money.held, b.money.possible, b.money.overruns)
 	for _, l := range b.lanes {
-		li := laneImage{DoubtAt: l.doubtAt, Live: ids(l.live), Intruded: l.intruded, Creates: l.creates, Pace: l.pace, Spread: l.spread}
-		if l.open != nil {
-			li.Open = l.open.id
+		li := laneImage{DoubtAt: l.doubtAt, Live: ids(l.live), Intruded: l.othersSeen, Creates: l.creates, Pace: l.pace, Spread: l.spread}
+		if l.unsettled != nil {
+			li.Open = l.unsettled.id
 		}
-		for id := range l.known {
+		for id := range l.excluded {
 			li.Known = append(li.Known, id)
 		}
 		slices.Sort(li.Known)

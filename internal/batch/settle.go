@@ -26,7 +26,7 @@ const (
 // settle works on the lane's open doubt: wait until a list can show what the
 // create made, then ask twice.
 func (b *Batch) settle(l *lane, now time.Time) (Step, bool) {
-	if l.open == nil || l.open.state != StateInDoubt {
+	if l.unsettled == nil || l.unsettled.state != StateInDoubt {
 		return Step{}, false
 	}
 	if l.listFails >= oldTries && b.tooOld(l, now) { // what is not to be had would prove little
@@ -44,8 +44,8 @@ func (b *Batch) settle(l *lane, now time.Time) (Step, bool) {
 // time, by the wall clock where it says that more time has passed, or by the
 // provider's own clock, which is one for all runs while ours may have been set.
 func (b *Batch) tooOld(l *lane, now time.Time) bool {
-	age := now.Sub(l.open.attempt().At) + b.slept - l.slept
-	if theirs := b.theirs(l, now); !theirs.IsZero() && !l.clock.IsZero() {
+	age := now.Sub(l.unsettled.attempt().At) + b.slept - l.slept
+	if theirs := b.providerClock(l, now); !theirs.IsZero() && !l.clock.IsZero() {
 		age = max(age, theirs.Sub(l.clock))
 	}
 	return age > l.listed()-l.Settle
@@ -64,7 +64,7 @@ func (b *Batch) list(l *lane, now time.Time) (Step, bool) {
 		return Step{}, false
 	}
 	l.listing = true
-	l.ask = ask{at: now, creates: l.creates, clean: l.open == nil}
+	l.ask = ask{at: now, creates: l.creates, clean: l.unsettled == nil}
 	return Step{Effect: &Effect{Op: OpList, Lane: l.index}}, true
 }
 
@@ -75,12 +75,12 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 	l := b.lanes[o.Effect.Lane]
 	l.listing = false
 	if o.Effect.Status != "" {
-		b.judgeGlance(l, o, now)
+		b.judgeListPoll(l, o, now)
 		return nil
 	}
-	unknown, seeing := b.sift(l, o, now)
-	decides := l.open != nil && l.open.state == StateInDoubt && !l.ask.at.Before(l.doubtAt.Add(l.Settle))
-	clean := l.ask.clean && l.open == nil && l.ask.creates == l.creates
+	unknown, seeing := b.splitRows(l, o, now)
+	decides := l.unsettled != nil && l.unsettled.state == StateInDoubt && !l.ask.at.Before(l.doubtAt.Add(l.Settle))
+	clean := l.ask.clean && l.unsettled == nil && l.ask.creates == l.creates
 	switch { // what it shows counts, even if it misses something else
 	case decides:
 		l.evidence.add(unknown)
@@ -111,7 +111,7 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 		l.baselined = true
 		return l.foreign(l.baseline.rows, false)
 	}
-	return l.foreign(unknown, l.intruders(unknown))
+	return l.foreign(unknown, l.breaksExclusivity(unknown))
 }
 
 // listFailed backs off after a list that tells nothing. Where lists are answered and
@@ -127,18 +127,18 @@ func (b *Batch) listFailed(l *lane, o Observation, now time.Time) {
 	if o.Complete {
 		l.misses++
 	}
-	if l.blindLists++; l.blindLists >= blindTries && l.open == nil && len(l.live) == 0 {
+	if l.blindLists++; l.blindLists >= blindTries && l.unsettled == nil && len(l.live) == 0 {
 		b.halt(StopSetup, Observation{Code: CodeListsMiss, Message: fmt.Sprintf("%d lists of tasks in a row were incomplete; without a whole one nothing may be created", l.blindLists)})
 	}
 }
 
-// sift takes what the list says of our tasks, counts the live tasks of others,
+// splitRows takes what the list says of our tasks, counts the live tasks of others,
 // and returns the rows that are neither ours nor known to be someone else's. The
 // silence of a list proves something only if it sees: if no page is missing, and it
 // shows what it must show.
-func (b *Batch) sift(l *lane, o Observation, now time.Time) (unknown []Row, seeing bool) {
+func (b *Batch) splitRows(l *lane, o Observation, now time.Time) (unknown []Row, seeing bool) {
 	listed := make(map[string]bool, len(o.Rows))
-	strangers := 0
+	others := 0
 	for _, r := range o.Rows {
 		if listed[r.Task] || !strings.HasPrefix(cmp.Or(r.Model, l.Model), l.Model) {
 			continue // a dated snapshot of our model is our model
@@ -148,13 +148,13 @@ func (b *Batch) sift(l *lane, o Observation, now time.Time) (unknown []Row, seei
 			if r.KeyID != "" && b.underThisKey(j, r.Task) {
 				l.keyID = r.KeyID
 			}
-			l.heard(j, r, now)
+			l.applyRow(j, r, now)
 			continue
 		}
 		if r.Status == StatusPending || r.Status == StatusRunning {
-			strangers++
+			others++
 		}
-		if !l.known[r.Task] {
+		if !l.excluded[r.Task] {
 			unknown = append(unknown, r)
 		}
 	}
@@ -163,7 +163,7 @@ func (b *Batch) sift(l *lane, o Observation, now time.Time) (unknown []Row, seei
 	}
 	seeing = !b.blind(l, listed, now)
 	l.unlisted(listed)
-	l.strangers = strangers
+	l.othersLive = others
 	return unknown, seeing
 }
 
@@ -186,30 +186,30 @@ func (b *Batch) blind(l *lane, listed map[string]bool, now time.Time) bool {
 			return true
 		}
 	}
-	return l.open != nil && l.near() && !listed[l.before.task] && b.shows(l, now)
+	return l.unsettled != nil && l.near() && !listed[l.before.task] && b.shows(l, now)
 }
 
-// near reports whether the landmark before the open doubt was made so shortly before
-// it that lists which show the doubt's task show the landmark, too. The provider's
+// near reports whether the reference task before the open doubt was made so shortly before
+// it that lists which show the doubt's task show the reference task, too. The provider's
 // clock tells best: those of two runs may differ by days.
 func (l *lane) near() bool {
 	p := l.before
-	gap := l.open.attempt().At.Sub(p.at) + l.slept - p.slept
+	gap := l.unsettled.attempt().At.Sub(p.at) + l.slept - p.slept
 	if !p.clock.IsZero() && !l.clock.IsZero() {
 		gap = l.clock.Sub(p.clock)
 	}
 	return p.task != "" && gap < l.listed()/2
 }
 
-// shows reports whether the provider surely lists the landmark before the open doubt
+// shows reports whether the provider surely lists the reference task before the open doubt
 // still: whether it is young enough, by a clock that can tell.
 func (b *Batch) shows(l *lane, now time.Time) bool {
-	p, theirs := l.before, b.theirs(l, now)
+	p, theirs := l.before, b.providerClock(l, now)
 	age := now.Sub(p.at) + b.slept - p.slept
 	switch {
 	case !theirs.IsZero() && !p.clock.IsZero():
 		age = theirs.Sub(p.clock)
-	case l.old || p.past:
+	case l.fromEarlierRun || p.past:
 		return false
 	}
 	return age < l.listed()-l.Settle
@@ -220,7 +220,7 @@ func (b *Batch) shows(l *lane, now time.Time) bool {
 // show may still be the task, where only the clock says that it is too old.
 func (b *Batch) verdict(l *lane, now time.Time) *Event {
 	candidates, keyless := b.candidates(l)
-	j := l.open
+	j := l.unsettled
 	switch {
 	case b.tooOld(l, now):
 		return l.quarantine(append(candidates, keyless...), byAge)
@@ -244,7 +244,7 @@ func (b *Batch) candidates(l *lane) (candidates, keyless []Row) {
 	for _, r := range l.evidence.rows {
 		_, ours := b.byTask[r.Task]
 		switch {
-		case ours || l.known[r.Task]:
+		case ours || l.excluded[r.Task]:
 		case l.promiseOfDoubt() == ExclusiveKey && (l.keyID == "" || r.KeyID == ""):
 			keyless = append(keyless, r)
 		case l.promiseOfDoubt() == ExclusiveKey && r.KeyID != l.keyID:
@@ -260,13 +260,13 @@ func (b *Batch) candidates(l *lane) (candidates, keyless []Row) {
 // old to be listed. The task that was made not long before it must still be listed if
 // the doubt's would be.
 func (l *lane) outOfReach() bool {
-	onlyOurs := l.old && (l.clock.IsZero() || !l.clockKnown) // clocks tell its age
+	onlyOurs := l.fromEarlierRun && (l.clock.IsZero() || !l.clockKnown) // clocks tell its age
 	return !l.evidence.reaches && (l.near() || onlyOurs)
 }
 
 // quarantine parks the open doubt for a person, with its candidates.
 func (l *lane) quarantine(candidates []Row, by string) *Event {
-	j := l.open
+	j := l.unsettled
 	return &Event{Kind: Quarantined, Job: j.id, Attempt: j.attempt().N, Tasks: taskIDs(candidates), By: by}
 }
 
@@ -278,9 +278,9 @@ func (l *lane) foreign(rows []Row, mid bool) *Event {
 	return &Event{Kind: Foreign, Lane: l.Name, Tasks: taskIDs(rows), Mid: mid}
 }
 
-// intruders reports whether unknown tasks, met while we work, break the promise
+// breaksExclusivity reports whether unknown tasks, met while we work, break the promise
 // that the lane is exclusive.
-func (l *lane) intruders(rows []Row) bool {
+func (l *lane) breaksExclusivity(rows []Row) bool {
 	switch l.promise() {
 	case ExclusiveAll:
 		return len(rows) > 0

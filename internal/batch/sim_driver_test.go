@@ -330,7 +330,7 @@ func (s *sim) take(step Step) error {
 }
 
 func (s *sim) die() {
-	if s.open != "" && s.b.lanes[0].open.state == StateSubmitting {
+	if s.open != "" && s.b.lanes[0].unsettled.state == StateSubmitting {
 		s.hit("crash: create under way")
 	}
 	s.tell("crash", 0)

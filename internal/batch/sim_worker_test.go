@@ -38,7 +38,7 @@ func (s *sim) mayStart(e Effect) error {
 	}
 	s.busy[key] = e.Op
 	s.calls[e.Op]++
-	s.call(e, s.now.Sub(epoch), s.b.lanes[0].pages, s.b.lanes[0].glance.pages)
+	s.call(e, s.now.Sub(epoch), s.b.lanes[0].pages, s.b.lanes[0].listPoll.pages)
 	if last := s.events[len(s.events)-1]; e.Op == OpCreate && (last.Kind != Intended || last.Job != e.Job || last.Attempt != e.Attempt) {
 		return fmt.Errorf("a create of %s without its durable intent", e.Job)
 	}
@@ -52,7 +52,7 @@ func (s *sim) mayStart(e Effect) error {
 			return err
 		}
 	}
-	if e.Op == OpList && s.open != "" && s.b.lanes[0].open.state == StateSubmitting {
+	if e.Op == OpList && s.open != "" && s.b.lanes[0].unsettled.state == StateSubmitting {
 		s.hit("list: asked while a create is open")
 	}
 	if e.Op == OpList && e.Status != "" {
@@ -192,7 +192,7 @@ func (s *sim) askList(e Effect) Observation {
 // before the open doubt, by the provider's clock.
 func (s *sim) hides() bool {
 	l := s.b.lanes[0]
-	told := l.open != nil && l.before.task != "" && !l.before.clock.IsZero() && !l.clock.IsZero() && l.clock.Sub(l.before.clock) < 11*time.Hour
+	told := l.unsettled != nil && l.before.task != "" && !l.before.clock.IsZero() && !l.clock.IsZero() && l.clock.Sub(l.before.clock) < 11*time.Hour
 	if told && s.fault(s.mix.hide, "list: shows nothing") {
 		s.hidden = s.now.Add(time.Duration(1+s.rnd.IntN(40)) * time.Minute)
 	}

@@ -129,10 +129,10 @@ func (b *Batch) judgeUpload(o Observation, now time.Time) *Event {
 	}
 	s.fails++
 	s.next = now.Add(backoff(s.fails, o.RetryAfter))
-	if r := rules[o.Class]; r.stop != StopNone && (o.Code != "" || s.fails >= blankTries) {
+	if r := rules[o.Class]; r.stop != StopNone && (o.Code != "" || s.fails >= refusalWithoutCodeTries) {
 		b.halt(r.stop, o)
 	}
-	if o.Class == ClassInput && s.fails >= blankTries { // the store takes all but this file
+	if o.Class == ClassInput && s.fails >= refusalWithoutCodeTries { // the store takes all but this file
 		s.spoil = &Spoil{Code: cmp.Or(o.Code, codeUploadRefused), Message: o.Message}
 	}
 	return nil
@@ -144,9 +144,9 @@ func (b *Batch) applyUploaded(e Event) {
 	s.store, s.address, s.expires, s.slept = e.Store, e.Address, e.Expires, s.awake
 }
 
-// distrust drops what is known of a job's uploads: a task that used them failed,
+// dropUploads drops what is known of a job's uploads: a task that used them failed,
 // and one of the reasons can be that the provider could not fetch them.
-func (b *Batch) distrust(j *job) {
+func (b *Batch) dropUploads(j *job) {
 	for _, sum := range j.plan.sources() {
 		b.supply(sum).address = ""
 	}

@@ -265,7 +265,7 @@ func TestAFileThatIsNeverTakenSpoilsItsJobs(t *testing.T) {
 		r := localRig(t, 2)
 		r.baseline()
 		r.sent()
-		for range blankTries {
+		for range refusalWithoutCodeTries {
 			if e := r.await(OpUpload); e.Source != "video-j0" {
 				t.Fatalf("%+v", e)
 			} else {

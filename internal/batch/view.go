@@ -55,8 +55,8 @@ func (b *Batch) View() View {
 	}
 	for _, l := range b.lanes {
 		v.Live += len(l.live)
-		if l.open != nil {
-			v.InDoubt = append(v.InDoubt, l.open.id)
+		if l.unsettled != nil {
+			v.InDoubt = append(v.InDoubt, l.unsettled.id)
 		}
 	}
 	j := b.nextPending(distant)
@@ -126,7 +126,7 @@ func (b *Batch) JobOf(task string) (string, bool) {
 
 func (b *Batch) export(j *job) Job {
 	out := Job{ID: j.id, Plan: j.plan, State: j.state, Attempts: j.attempts, Artifact: j.artifact,
-		StoredAt: j.storedAt, Reason: j.reason, Origin: j.origin, Spoil: j.spoil, Removed: j.removed, Skipped: j.skip, Since: j.watch.since}
+		StoredAt: j.storedAt, Reason: j.reason, Origin: j.origin, Spoil: j.spoil, Removed: j.removed, Skipped: j.notSelected, Since: j.watch.since}
 	if l := b.laneOf(j); l != nil {
 		out.Expected = l.expect(j)
 	}
@@ -135,18 +135,18 @@ func (b *Batch) export(j *job) Job {
 
 // Lane describes a lane as it stands.
 type Lane struct {
-	Name      string
-	Exclusive Exclusive // after what was seen: an exclusive lane with an intruder is Shared
-	Live      int
-	Strangers int // live tasks of others in the last list
-	Ceiling   int // slots learned from refusals; 0 if none
-	Misses    int // lists of this run that had every page and missed a task of ours
+	Name       string
+	Exclusive  Exclusive // after what was seen: an exclusive lane with an intruder is Shared
+	Live       int
+	OthersLive int // live tasks of others in the last list
+	Ceiling    int // slots learned from refusals; 0 if none
+	Misses     int // lists of this run that had every page and missed a task of ours
 }
 
 // Lane returns the lane of index i.
 func (b *Batch) Lane(i int) Lane {
 	l := b.lanes[i]
-	return Lane{Name: l.Name, Exclusive: l.promise(), Live: len(l.live), Strangers: l.strangers, Ceiling: l.ceiling, Misses: l.misses}
+	return Lane{Name: l.Name, Exclusive: l.promise(), Live: len(l.live), OthersLive: l.othersLive, Ceiling: l.ceiling, Misses: l.misses}
 }
 
 // Watched returns the jobs whose tasks can be running now, oldest first.
@@ -180,7 +180,7 @@ func (b *Batch) Remaining(now time.Time) time.Duration {
 		return 0
 	}
 	for _, j := range b.jobs {
-		if j.state == StatePending && !j.skip && !j.removed {
+		if j.state == StatePending && !j.notSelected && !j.removed {
 			total += b.lanes[0].expect(j)
 		}
 	}

@@ -70,8 +70,8 @@ func Acquire(path string, owner Owner, may func(previous Owner) error) (*Lock, e
 	l := &Lock{path: path, flock: flock.New(path,
 		flock.SetFlag(os.O_CREATE|os.O_RDWR|noFollow), flock.SetPermissions(0o600))}
 	ok, err := l.flock.TryLock()
-	for again := 0; again < glances && err == nil && !ok; again++ {
-		time.Sleep(glance) // it may only be somebody who looks; see Holder
+	for again := 0; again < lockRetries && err == nil && !ok; again++ {
+		time.Sleep(lockRetryPause) // it may only be somebody who looks; see Holder
 		ok, err = l.flock.TryLock()
 	}
 	if err != nil {
@@ -95,10 +95,10 @@ func Acquire(path string, owner Owner, may func(previous Owner) error) (*Lock, e
 	return l, nil
 }
 
-// Holder takes a lock for much less than a glance.
+// Holder takes a lock for much less than lockRetryPause.
 const (
-	glance  = 2 * time.Millisecond
-	glances = 25
+	lockRetryPause = 2 * time.Millisecond
+	lockRetries    = 25
 )
 
 // Holder returns who holds the lock at path, nil if nobody does. A lock that

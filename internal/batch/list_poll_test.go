@@ -18,7 +18,7 @@ func crowded(t *testing.T, jobs, tasks int) *rig {
 	return r
 }
 
-// serve answers lists and queries for a while: a glance shows what shown says, and
+// serve answers lists and queries for a while: a list poll shows what shown says, and
 // every task runs on.
 func (r *rig) serve(d time.Duration, shown func(glance int) []Row) (glances, queries int) {
 	r.t.Helper()
@@ -117,7 +117,7 @@ func TestGlanceIsNoEvidence(t *testing.T) {
 	}
 }
 
-// A provider that refuses the filter of a glance must not end the run: the tasks can
+// A provider that refuses the filter of a list poll must not end the run: the tasks can
 // still be followed one by one.
 func TestRefusedGlanceEndsNoRun(t *testing.T) {
 	r := crowded(t, 12, 12)
@@ -131,7 +131,7 @@ func TestRefusedGlanceEndsNoRun(t *testing.T) {
 	}
 }
 
-// A look that failed, or said UNKNOWN, is not repeated sooner because a glance misses
+// A look that failed, or said UNKNOWN, is not repeated sooner because a list poll misses
 // the task again.
 func TestGlanceKeepsBackoff(t *testing.T) {
 	for _, answer := range []Observation{
@@ -171,7 +171,7 @@ func TestGlanceKeepsBackoff(t *testing.T) {
 // being made: a task that ended before a list showed it running is found by them alone.
 func TestSlowGlancesStarveNoLook(t *testing.T) {
 	r := crowded(t, 12, 12)
-	quick := r.mine()[0].Task // it waited, then ran between two glances
+	quick := r.mine()[0].Task // it waited, then ran between two list polls
 	begin := r.now
 	glances := 0
 	for r.now.Before(begin.Add(time.Hour)) && r.state("j0") != StateFetching {
@@ -189,7 +189,7 @@ func TestSlowGlancesStarveNoLook(t *testing.T) {
 				r.answer(e, Observation{Result: Looked, Status: StatusRunning})
 			}
 		}
-		if len(r.flying) > 0 { // a glance, which takes a little more than poll_min
+		if len(r.flying) > 0 { // a list poll, which takes a little more than poll_min
 			glances++
 			e := r.flying[0]
 			r.flying = nil
