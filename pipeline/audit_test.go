@@ -460,8 +460,8 @@ func TestAuditOfAnOlderReport(t *testing.T) {
 	wantProven(t, r.folder())
 	older := snapshot(t, r.folder())
 	for name, changes := range map[string][]string{
-		"report.json": {`(?s)\n  "revision": 1,`, "", `(?s),\s+"commands": \[[^]]*\]`, "", `"hint": "wanbatch`, `"hint": "animate`},
-		"report.html": {`"revision":1,`, "", `,"commands":\[[^]]*\]`, "", `"hint":"wanbatch`, `"hint":"animate`},
+		"report.json": {`\n  "revision": \d+,`, "", `\s+"mode": "[a-z-]+",\s+"labels": {},`, "", `(?s),\s+"commands": \[[^]]*\]`, "", `"hint": "wanbatch`, `"hint": "animate`},
+		"report.html": {`"revision":\d+,`, "", `"mode":"[a-z-]+","labels":{},`, "", `,"commands":\[[^]]*\]`, "", `"hint":"wanbatch`, `"hint":"animate`},
 		"report.csv":  {`,"file.url"`, "", `(?m),$`, "", `"wanbatch resolve`, `"animate resolve`},
 	} {
 		for ; len(changes) > 0; changes = changes[2:] {

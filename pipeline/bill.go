@@ -99,16 +99,16 @@ func (b *Bill) count(lines map[string]*BillLine, c charge) {
 	labels := map[string]string{}
 	key := month + c.report.Currency
 	for _, name := range b.Labels {
-		value, has := c.job.Labels[name]
+		value, has := c.try.Labels[name]
 		if has {
 			labels[name] = value
 		}
 		key += strconv.FormatBool(has) + strconv.Quote(value)
 	}
-	key += strconv.Quote(c.report.Model) + strconv.Quote(c.job.Mode)
+	key += strconv.Quote(c.report.Model) + strconv.Quote(c.try.Mode)
 	line := lines[key]
 	if line == nil {
-		line = &BillLine{Month: month, Labels: labels, Model: c.report.Model, Mode: c.job.Mode, Currency: c.report.Currency}
+		line = &BillLine{Month: month, Labels: labels, Model: c.report.Model, Mode: c.try.Mode, Currency: c.report.Currency}
 		lines[key] = line
 	}
 	line.Tasks++

@@ -20,7 +20,8 @@ import (
 //   - BillingAccountId is account; "" stands for the fingerprint of the batch's API
 //     key, because the provider's answers do not name the account.
 //   - SkuId is the model, SkuPriceId region/model/mode: the provider publishes no
-//     shorter names. A ResourceId is a task id, Tags are the job's labels.
+//     shorter names. A ResourceId is a task id, Tags are the labels that
+//     it was made with.
 //   - An empty cell is null. A text that a spreadsheet would run has an apostrophe
 //     before it, except in Tags, where JSON can say the same.
 //
@@ -101,10 +102,10 @@ func focusColumns() []focusColumn {
 		of("SkuId", func(c charge) string { return c.report.Model }),
 		always("SkuMeter", "Output Video Duration"),
 		{"SkuPriceDetails", func(c charge, _ string) (string, error) {
-			return keyValues(map[string]string{"x_Mode": c.job.Mode})
+			return keyValues(map[string]string{"x_Mode": c.try.Mode})
 		}},
-		of("SkuPriceId", func(c charge) string { return c.job.Lane + "/" + c.report.Model + "/" + c.job.Mode }),
-		{"Tags", func(c charge, _ string) (string, error) { return keyValues(c.job.Labels) }},
+		of("SkuPriceId", func(c charge) string { return c.job.Lane + "/" + c.report.Model + "/" + c.try.Mode }),
+		{"Tags", func(c charge, _ string) (string, error) { return keyValues(c.try.Labels) }},
 		of("x_BatchName", func(c charge) string { return c.report.Batch }),
 		of("x_PriceTableDate", func(c charge) string { return c.report.PriceTable.Date }),
 	}
@@ -118,7 +119,7 @@ func focusAccount(c charge, account string) (string, error) {
 }
 
 func focusDescription(c charge) string {
-	return fmt.Sprintf("%s %s in %s: %s s at %s %s", c.report.Model, c.job.Mode, c.job.Lane,
+	return fmt.Sprintf("%s %s in %s: %s s at %s %s", c.report.Model, c.try.Mode, c.job.Lane,
 		c.try.Seconds.Decimal, c.unitPrice(), c.report.Currency)
 }
 

@@ -296,7 +296,7 @@ func billed(name, region, currency, price string, labels map[string]string, ends
 		id, status := fmt.Sprintf("task-%s-%d", name, i), "SUCCEEDED"
 		day := end.In(time.FixedZone("", 8*60*60)).Format(time.DateOnly)
 		r.Jobs = append(r.Jobs, pipeline.Result{ID: fmt.Sprintf("-job-%d", i), Mode: "wan-std", Lane: region, Labels: labels, UnitPrice: unit,
-			Attempts: []pipeline.Try{{N: 1, At: end, TaskID: &id, Status: &status, BillingDate: &day,
+			Attempts: []pipeline.Try{{N: 1, At: end, Mode: "wan-std", Labels: labels, TaskID: &id, Status: &status, BillingDate: &day,
 				Seconds: decimal.NewNullDecimal(decimal.NewFromInt(1)), Billed: decimal.NewNullDecimal(unit)}}})
 		r.Totals.Billed = r.Totals.Billed.Add(unit)
 		r.Totals.BilledSeconds = r.Totals.BilledSeconds.Add(decimal.NewFromInt(1))

@@ -93,7 +93,8 @@ type Sum struct {
 	Billed        decimal.Decimal `json:"billed"`
 }
 
-// Part is the share of some jobs in the totals.
+// Part is the share of some jobs in the totals. Jobs are counted as they are planned
+// now; money stays with what its attempt was made with.
 type Part struct {
 	Jobs int `json:"jobs"`
 	Sum
@@ -151,6 +152,8 @@ type Try struct {
 	N           int                 `json:"n"`       // from 1
 	Outcome     string              `json:"outcome"` // accepted, refused, unanswered, absent, adopted or quarantined
 	At          time.Time           `json:"at"`      // of its intent, by our clock
+	Mode        string              `json:"mode"`    // what it was made with, as are the labels: the job may have others by now
+	Labels      map[string]string   `json:"labels"`  // empty, never null
 	TaskID      *string             `json:"task_id"`
 	RequestID   *string             `json:"request_id"`
 	Status      *string             `json:"status"`              // the provider's, once the task ended
@@ -172,12 +175,14 @@ type Failure struct {
 }
 
 // reportRevision counts the times that fields were added to the report.
-const reportRevision = 1
+const reportRevision = 2
 
 // fieldsSince are the fields that a report of an older revision does not have.
 var fieldsSince = map[string]int{
-	"revision":              1,
-	"jobs[].error.commands": 1,
+	"revision":                 1,
+	"jobs[].error.commands":    1,
+	"jobs[].attempts[].mode":   2,
+	"jobs[].attempts[].labels": 2,
 }
 
 const reportNote = "billed is confirmed usage at list price, before free quota, discounts and tax; " +
@@ -249,12 +254,23 @@ func (t *Totals) add(r Result, job batch.Job) {
 		t.Reused.Seconds = t.Reused.Seconds.Add(r.File.Duration)
 		t.Reused.Saved = t.Reused.Saved.Add(r.File.Duration.Mul(r.UnitPrice))
 	}
-	t.ByMode[r.Mode] = t.ByMode[r.Mode].plus(sum)
-	for name, value := range r.Labels {
+	t.share(r.Mode, r.Labels, Part{Jobs: 1})
+	for _, a := range job.Attempts {
+		if a.Money != batch.MoneyBilled {
+			continue
+		}
+		t.share(a.Mode, a.Labels, Part{Sum: Sum{a.End.Usage.Decimal, a.Billed.Decimal}})
+	}
+}
+
+// share counts a part in for its mode and for each of its labels.
+func (t *Totals) share(mode string, labels map[string]string, p Part) {
+	t.ByMode[mode] = t.ByMode[mode].plus(p)
+	for name, value := range labels {
 		if t.ByLabel[name] == nil {
 			t.ByLabel[name] = map[string]Part{}
 		}
-		t.ByLabel[name][value] = t.ByLabel[name][value].plus(sum)
+		t.ByLabel[name][value] = t.ByLabel[name][value].plus(p)
 	}
 }
 
@@ -262,7 +278,7 @@ func (s Sum) plus(o Sum) Sum {
 	return Sum{s.BilledSeconds.Add(o.BilledSeconds), s.Billed.Add(o.Billed)}
 }
 
-func (p Part) plus(s Sum) Part { return Part{p.Jobs + 1, p.Sum.plus(s)} }
+func (p Part) plus(o Part) Part { return Part{p.Jobs + o.Jobs, p.Sum.plus(o.Sum)} }
 
 // confirmed is what the provider said it bills, over all tasks of the job.
 func confirmed(job batch.Job) (s Sum) {

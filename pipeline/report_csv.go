@@ -28,7 +28,13 @@ func reportColumns() []string {
 // form is an empty cell. No cell can be run by a spreadsheet: an apostrophe stands
 // where a formula might begin, and every cell is quoted.
 func (r *Report) CSV(w io.Writer) error {
-	labels := slices.Sorted(maps.Keys(r.Totals.ByLabel))
+	names := map[string]bool{}
+	for _, j := range r.Jobs {
+		for name := range j.Labels {
+			names[name] = true
+		}
+	}
+	labels := slices.Sorted(maps.Keys(names))
 	t := newTable(w)
 	t.row(append(reportColumns(), labelColumns(labels)...)...)
 	for _, j := range r.Jobs {

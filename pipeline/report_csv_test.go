@@ -19,8 +19,8 @@ func TestCSVColumnsNeverMove(t *testing.T) {
 		"file.path,file.bytes,file.sha256,file.duration,attempts," +
 		"error.code,error.message,error.hint,error.charged,reused_from,file.url," +
 		"label:campaign,label:client"
-	parts := map[string]map[string]pipeline.Part{"client": {}, "campaign": {}}
-	rows := table(t, &pipeline.Report{Totals: pipeline.Totals{ByLabel: parts}, Jobs: []pipeline.Result{{}}})
+	labels := map[string]string{"client": "acme", "campaign": "spring"}
+	rows := table(t, &pipeline.Report{Jobs: []pipeline.Result{{Labels: labels}}})
 	if got := strings.Join(rows[0], ","); got != want {
 		t.Errorf("columns\n%s, want\n%s", got, want)
 	}
@@ -67,7 +67,7 @@ func FuzzCSV(f *testing.F) {
 			ID: hostile, Image: hostile, Video: hostile, RequestID: &hostile, Usage: &pipeline.Usage{VideoRatio: hostile},
 			File: &pipeline.File{Path: hostile}, Error: &pipeline.Failure{Code: hostile, Message: hostile, Hint: hostile},
 			Labels: map[string]string{name: hostile},
-		}}, Totals: pipeline.Totals{ByLabel: map[string]map[string]pipeline.Part{name: {}}}}
+		}}}
 		var b bytes.Buffer
 		if err := r.CSV(&b); err != nil {
 			t.Fatal(err)

@@ -17,11 +17,8 @@ func newResult(job batch.Job, region, folder string) Result {
 	}
 	r := Result{
 		ID: job.ID, Key: job.Plan.Key, State: State(job.State), Mode: job.Plan.Mode, Lane: region,
-		Image: job.Plan.Image, Video: job.Plan.Video, Labels: job.Plan.Labels,
+		Image: job.Plan.Image, Video: job.Plan.Video, Labels: neverNull(job.Plan.Labels),
 		UnitPrice: job.Plan.UnitPrice, Estimated: estimated(job.Plan), Attempts: []Try{},
-	}
-	if r.Labels == nil {
-		r.Labels = map[string]string{}
 	}
 	for _, a := range job.Attempts {
 		r.Attempts = append(r.Attempts, newTry(a))
@@ -63,7 +60,7 @@ func (r *Result) newest(a batch.Attempt) {
 }
 
 func newTry(a batch.Attempt) Try {
-	t := Try{N: a.N, Outcome: string(a.Outcome), At: a.At.UTC(), TaskID: optional(a.Task), RequestID: optional(a.Request),
+	t := Try{N: a.N, Outcome: string(a.Outcome), At: a.At.UTC(), Mode: a.Mode, Labels: neverNull(a.Labels), TaskID: optional(a.Task), RequestID: optional(a.Request),
 		Code: a.Code, Candidates: a.Candidates}
 	if a.Outcome == batch.Intended {
 		t.Outcome = string(batch.Unanswered)
@@ -213,6 +210,13 @@ func resolveFolder(line string) string {
 		args = after
 	}
 	return firstWord(args)
+}
+
+func neverNull(labels map[string]string) map[string]string {
+	if labels == nil {
+		return map[string]string{}
+	}
+	return labels
 }
 
 func optional(s string) *string {
