@@ -29,9 +29,9 @@ type Findings struct {
 
 // Finding is one thing that an audit has to tell.
 type Finding struct {
-	Where string `json:"where"` // a file of the folder, with a line, a field or a column where there is one
-	What  string `json:"what"`  // what is wrong there
-	Do    string `json:"do"`    // what to do about it
+	Where   string `json:"where"` // a file of the folder, with a line, a field or a column where there is one
+	Message string `json:"what"`  // what is wrong there
+	Hint    string `json:"do"`    // what to do about it
 }
 
 // Proven reports whether nothing is wrong.
@@ -101,12 +101,12 @@ type auditor struct {
 	damaged bool // the journal does not prove all of itself
 }
 
-func (a *auditor) problem(where, do, what string, args ...any) {
-	a.found.Problems = append(a.found.Problems, Finding{Where: where, What: fmt.Sprintf(what, args...), Do: do})
+func (a *auditor) problem(where, hint, message string, args ...any) {
+	a.found.Problems = append(a.found.Problems, Finding{Where: where, Message: fmt.Sprintf(message, args...), Hint: hint})
 }
 
-func (a *auditor) note(where, do, what string) {
-	a.found.Notes = append(a.found.Notes, Finding{Where: where, What: what, Do: do})
+func (a *auditor) note(where, hint, message string) {
+	a.found.Notes = append(a.found.Notes, Finding{Where: where, Message: message, Hint: hint})
 }
 
 const restoreJournal = "put an intact copy of the journal back; do not run this batch before: what is behind that line is not known"

@@ -151,7 +151,7 @@ func TestMadeAt(t *testing.T) {
 		{Kind: batch.Intended, Job: "z", Attempt: 1, Hold: hold},
 		{Kind: batch.Opened, Run: &batch.Run{Endpoint: "https://d"}},
 	}, time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
-	got, err := pipeline.MadeAt(dir)
+	got, err := pipeline.Endpoints(dir)
 	if err != nil || !slices.Equal(got, []string{"https://b", "https://c"}) {
 		t.Errorf("made at %q, %v", got, err)
 	}

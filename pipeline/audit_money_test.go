@@ -31,7 +31,7 @@ func TestBooksAreCompared(t *testing.T) {
 		a.auditMoney()
 		told := false
 		for _, p := range a.found.Problems {
-			told = told || strings.HasPrefix(p.What, name+" 0.01 by the records and 0 ")
+			told = told || strings.HasPrefix(p.Message, name+" 0.01 by the records and 0 ")
 		}
 		if !told {
 			t.Errorf("%s: problems %+v", name, a.found.Problems)

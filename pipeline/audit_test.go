@@ -41,7 +41,7 @@ func wantProven(t *testing.T, path string) *pipeline.Findings {
 	t.Helper()
 	f := audit(t, path)
 	for _, p := range f.Problems {
-		t.Errorf("%s: %s (%s)", p.Where, p.What, p.Do)
+		t.Errorf("%s: %s (%s)", p.Where, p.Message, p.Hint)
 	}
 	return f
 }
@@ -51,7 +51,7 @@ func wantProven(t *testing.T, path string) *pipeline.Findings {
 func wantProblem(t *testing.T, path, where, word string) {
 	t.Helper()
 	f := audit(t, path)
-	if len(f.Problems) != 1 || f.Problems[0].Where != where || !strings.Contains(f.Problems[0].What, word) || f.Problems[0].Do == "" {
+	if len(f.Problems) != 1 || f.Problems[0].Where != where || !strings.Contains(f.Problems[0].Message, word) || f.Problems[0].Hint == "" {
 		t.Errorf("problems %+v, want one at %s with %q", f.Problems, where, word)
 	}
 }
@@ -175,7 +175,7 @@ func TestAuditAfterACrash(t *testing.T) {
 	write(t, r.folder(), "journal.jsonl", read(t, r.folder(), "journal.jsonl")+`{"seq":99,"sum":"0`)
 	write(t, r.folder(), "videos/job-000.mp4.tag.part", "x")
 	f := wantProven(t, r.folder())
-	if len(f.Notes) != 2 || !strings.Contains(f.Notes[0].What, "crash") || f.Notes[1].Where != "videos/job-000.mp4.tag.part" {
+	if len(f.Notes) != 2 || !strings.Contains(f.Notes[0].Message, "crash") || f.Notes[1].Where != "videos/job-000.mp4.tag.part" {
 		t.Errorf("notes %+v", f.Notes)
 	}
 	if !strings.HasSuffix(read(t, r.folder(), "journal.jsonl"), `"0`) {
@@ -262,11 +262,11 @@ func TestAuditOfAPageFromElsewhere(t *testing.T) {
 	page := read(t, r.folder(), "report.html")
 	write(t, r.folder(), "report.html", strings.Replace(page, "<h1", "<h2", 1))
 	f := wantProven(t, r.folder())
-	if len(f.Notes) != 1 || f.Notes[0].Where != "report.html" || !strings.Contains(f.Notes[0].What, "another version") {
+	if len(f.Notes) != 1 || f.Notes[0].Where != "report.html" || !strings.Contains(f.Notes[0].Message, "another version") {
 		t.Errorf("notes %+v", f.Notes)
 	}
 	remove(t, r.folder(), "report.html")
-	if f := wantProven(t, r.folder()); len(f.Notes) != 1 || !strings.Contains(f.Notes[0].What, "missing") {
+	if f := wantProven(t, r.folder()); len(f.Notes) != 1 || !strings.Contains(f.Notes[0].Message, "missing") {
 		t.Errorf("notes %+v", f.Notes)
 	}
 	if _, err := pipeline.WriteReport(r.folder()); err != nil {
@@ -281,7 +281,7 @@ func TestAuditOfAPageFromElsewhere(t *testing.T) {
 func wantAmong(t *testing.T, path, where, word string) {
 	t.Helper()
 	f := audit(t, path)
-	if !slices.ContainsFunc(f.Problems, func(p pipeline.Finding) bool { return p.Where == where && strings.Contains(p.What, word) }) {
+	if !slices.ContainsFunc(f.Problems, func(p pipeline.Finding) bool { return p.Where == where && strings.Contains(p.Message, word) }) {
 		t.Errorf("problems %+v, want one at %s with %q", f.Problems, where, word)
 	}
 }
@@ -314,7 +314,7 @@ func TestAuditOfADamagedJournal(t *testing.T) {
 	write(t, r.folder(), "journal.jsonl", strings.Join(slices.Delete(lines, 4, 5), ""))
 	wantProblem(t, r.folder(), "journal.jsonl:5", "removed")
 	f := audit(t, r.folder())
-	if len(f.Notes) != 1 || f.Notes[0].Where != "report.json" || !strings.Contains(f.Notes[0].What, "not compared") {
+	if len(f.Notes) != 1 || f.Notes[0].Where != "report.json" || !strings.Contains(f.Notes[0].Message, "not compared") {
 		t.Errorf("notes %+v", f.Notes)
 	}
 }
@@ -409,7 +409,7 @@ func TestAuditBeforeTheFirstReport(t *testing.T) {
 	wantNote := func(where, word string) *pipeline.Findings {
 		t.Helper()
 		f := wantProven(t, r.folder())
-		if len(f.Notes) == 0 || f.Notes[0].Where != where || !strings.Contains(f.Notes[0].What, word) || !strings.Contains(f.Notes[0].Do, "wanbatch report") {
+		if len(f.Notes) == 0 || f.Notes[0].Where != where || !strings.Contains(f.Notes[0].Message, word) || !strings.Contains(f.Notes[0].Hint, "wanbatch report") {
 			t.Errorf("notes %+v, want %q of %s", f.Notes, word, where)
 		}
 		return f
@@ -441,7 +441,7 @@ func TestAuditBetweenTheFilesOfAReport(t *testing.T) {
 		write(t, r.folder(), name, earlier[name])
 	}
 	f := wantProven(t, r.folder())
-	if len(f.Notes) != 1 || f.Notes[0].Where != "report.csv" || !strings.Contains(f.Notes[0].What, "earlier") {
+	if len(f.Notes) != 1 || f.Notes[0].Where != "report.csv" || !strings.Contains(f.Notes[0].Message, "earlier") {
 		t.Errorf("notes %+v", f.Notes)
 	}
 	write(t, r.folder(), "report.csv", strings.Replace(earlier["report.csv"], `"job-000"`, `"job-007"`, 1))
@@ -477,7 +477,7 @@ func TestAuditOfAnOlderReport(t *testing.T) {
 	var files []string
 	for _, n := range f.Notes {
 		files = append(files, n.Where)
-		if !strings.Contains(n.What, "older wanbatch") || !strings.Contains(n.Do, "wanbatch report") {
+		if !strings.Contains(n.Message, "older wanbatch") || !strings.Contains(n.Hint, "wanbatch report") {
 			t.Errorf("note %+v", n)
 		}
 	}

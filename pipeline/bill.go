@@ -99,20 +99,20 @@ func (b *Bill) count(lines map[string]*BillLine, c charge) {
 	labels := map[string]string{}
 	key := month + c.report.Currency
 	for _, name := range b.Labels {
-		value, has := c.try.Labels[name]
+		value, has := c.attempt.Labels[name]
 		if has {
 			labels[name] = value
 		}
 		key += strconv.FormatBool(has) + strconv.Quote(value)
 	}
-	key += strconv.Quote(c.report.Model) + strconv.Quote(c.try.Mode)
+	key += strconv.Quote(c.report.Model) + strconv.Quote(c.attempt.Mode)
 	line := lines[key]
 	if line == nil {
-		line = &BillLine{Month: month, Labels: labels, Model: c.report.Model, Mode: c.try.Mode, Currency: c.report.Currency}
+		line = &BillLine{Month: month, Labels: labels, Model: c.report.Model, Mode: c.attempt.Mode, Currency: c.report.Currency}
 		lines[key] = line
 	}
 	line.Tasks++
-	line.Sum = line.plus(Sum{c.try.Seconds.Decimal, c.try.Billed.Decimal})
+	line.Sum = line.plus(Sum{c.attempt.Seconds.Decimal, c.attempt.Billed.Decimal})
 }
 
 func (t BillTotal) plus(o BillTotal) BillTotal {

@@ -8,9 +8,9 @@ import (
 	"github.com/wanbatch/wanbatch/internal/batch"
 )
 
-// Headroom sets a batch's money against its cap. Amounts are the most that can come:
+// BudgetState sets a batch's money against its cap. Amounts are the most that can come:
 // as jobs are billed less than was held for them, more fits than it says.
-type Headroom struct {
+type BudgetState struct {
 	Cap       decimal.NullDecimal `json:"cap"`       // of the newest run; null if it has none
 	Committed decimal.Decimal     `json:"committed"` // billed, held, and possibly billed
 	LeftJobs  int                 `json:"left_jobs"` // that a run would still submit
@@ -20,13 +20,13 @@ type Headroom struct {
 }
 
 // NeedNext is the least cap under which one more job is submitted.
-func (b Headroom) NeedNext() decimal.Decimal { return b.Committed.Add(b.Next) }
+func (b BudgetState) NeedNext() decimal.Decimal { return b.Committed.Add(b.Next) }
 
 // NeedAll is a cap under which all jobs that are left are submitted.
-func (b Headroom) NeedAll() decimal.Decimal { return b.Committed.Add(b.Left) }
+func (b BudgetState) NeedAll() decimal.Decimal { return b.Committed.Add(b.Left) }
 
 // String tells what the jobs that are left need, in one sentence without currency.
-func (b Headroom) String() string {
+func (b BudgetState) String() string {
 	if b.LeftJobs == 1 {
 		return fmt.Sprintf("the last job needs up to %s; raise --max-cost to at least %s", b.Next, b.NeedNext())
 	}
@@ -35,9 +35,9 @@ func (b Headroom) String() string {
 }
 
 // newBudget counts the jobs that keep wants.
-func newBudget(core *batch.Batch, limit decimal.NullDecimal, keep func(batch.Job) bool) Headroom {
+func newBudget(core *batch.Batch, limit decimal.NullDecimal, keep func(batch.Job) bool) BudgetState {
 	v := core.View()
-	b := Headroom{Cap: limit, Committed: v.Spent.Add(v.Held).Add(v.Possible)}
+	b := BudgetState{Cap: limit, Committed: v.Spent.Add(v.Held).Add(v.Possible)}
 	returned := false // jobs that come back go before the others, as the core takes them
 	for job := range core.Jobs() {
 		if job.State != batch.StatePending || job.Removed || !keep(job) {
@@ -55,7 +55,7 @@ func newBudget(core *batch.Batch, limit decimal.NullDecimal, keep func(batch.Job
 }
 
 // budgetOf is the budget as the journal alone tells it.
-func budgetOf(core *batch.Batch) Headroom {
+func budgetOf(core *batch.Batch) BudgetState {
 	var limit decimal.NullDecimal
 	if run := core.LastRun(); run != nil {
 		limit = run.Cap

@@ -250,8 +250,8 @@ func (p *process) run(delay time.Duration) {
 	if p.gone() {
 		return
 	}
-	_, p.err = Run(p.ctx, p.plan, Config{Output: p.threads, Key: "sk-world", Endpoint: worldEndpoint, Transport: p, Wait: p.wait,
-		MaxCost: decimal.NewNullDecimal(p.cap), seams: seams{disk: func(*os.Root) disk.Disk { return mortal{p.disk, p} }, results: p}})
+	_, p.err = Run(p.ctx, p.plan, Config{Output: p.threads, APIKey: "sk-world", Endpoint: worldEndpoint, Transport: p, Wait: p.wait,
+		MaxCost: decimal.NewNullDecimal(p.cap), testHooks: testHooks{disk: func(*os.Root) disk.Disk { return mortal{p.disk, p} }, results: p}})
 }
 
 // tick is one chance to die.

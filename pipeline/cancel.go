@@ -33,7 +33,7 @@ func Cancel(ctx context.Context, folder string, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	p, err := remembered(folder)
+	p, err := planFromJournal(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -43,16 +43,16 @@ func Cancel(ctx context.Context, folder string, cfg Config) (*Report, error) {
 	}
 	core := batch.New(batch.Settings{}, []batch.LaneSettings{laneSettings(p)})
 	core.CancelQueued()
-	return inFolder(ctx, folder, core, false, cfg, cancelOn(ctx, p, cfg, target))
+	return withFolder(ctx, folder, core, false, cfg, cancelOn(ctx, p, cfg, target))
 }
 
 // cancelOn does with an open folder what its core was told to.
 func cancelOn(ctx context.Context, p *Plan, cfg Config, target endpoint) func(context.Context, *folder) error {
-	return func(locking context.Context, f *folder) error {
-		if err := sameKey(f.core, cfg.Key); err != nil {
+	return func(untilStop context.Context, f *folder) error {
+		if err := sameKey(f.core, cfg.APIKey); err != nil {
 			return err
 		}
-		return work(ctx, locking, f, p, cfg, target, nil)
+		return runOnLane(ctx, untilStop, f, p, cfg, target, nil)
 	}
 }
 
@@ -67,9 +67,9 @@ func sameKey(core *batch.Batch, given Key) error {
 		ErrUsage, last.Key, key.Fingerprint())
 }
 
-// remembered is what the journal knows of the plan that its newest run had: all
+// planFromJournal is what the journal knows of the plan that its newest run had: all
 // but the jobs, which are not needed to follow or cancel a task.
-func remembered(path string) (*Plan, error) {
+func planFromJournal(path string) (*Plan, error) {
 	core := batch.New(batch.Settings{}, nil)
 	if _, err := readFolder(path, core); err != nil {
 		return nil, err

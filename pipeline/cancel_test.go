@@ -254,8 +254,8 @@ func TestCancelRefusals(t *testing.T) {
 	r.leave(plan, onAccepted(2))
 	before := r.provider.Meter().Requests
 	for what, edit := range map[string]func(*pipeline.Config){
-		"another key":      func(c *pipeline.Config) { c.Key = "sk-another" },
-		"no key":           func(c *pipeline.Config) { c.Key = "" },
+		"another key":      func(c *pipeline.Config) { c.APIKey = "sk-another" },
+		"no key":           func(c *pipeline.Config) { c.APIKey = "" },
 		"another endpoint": func(c *pipeline.Config) { c.Endpoint = "https://dashscope-intl.aliyuncs.com" },
 		"another region":   func(c *pipeline.Config) { c.Endpoint = "https://dashscope.aliyuncs.com" },
 	} {
@@ -269,7 +269,7 @@ func TestCancelRefusals(t *testing.T) {
 	release()
 	r.settled(r.run(plan), 2)
 	before = r.provider.Meter().Requests
-	r.wantStates(r.cancel(func(c *pipeline.Config) { c.Key = "" }), "done", "done")
+	r.wantStates(r.cancel(func(c *pipeline.Config) { c.APIKey = "" }), "done", "done")
 	if d := cmp.Diff(before, r.provider.Meter().Requests); d != "" {
 		t.Errorf("nothing waits, but sent (-before +after):\n%s", d)
 	}

@@ -11,10 +11,10 @@ import (
 
 // A charge is one task that the provider billed: what bills are made of.
 type charge struct {
-	report *Report
-	job    *Result
-	try    *Try
-	day    time.Time // in the zone in which the provider bills; its first instant
+	report  *Report
+	job     *Result
+	attempt *Attempt
+	day     time.Time // in the zone in which the provider bills; its first instant
 }
 
 // billingZone is where the provider's days and months begin.
@@ -29,7 +29,7 @@ func charges(reports []*Report) ([]charge, error) {
 	for n, r := range reports {
 		here := fmt.Sprintf("batch %s (number %d)", r.Batch, n+1)
 		for _, c := range r.charges() {
-			task := *c.try.TaskID
+			task := *c.attempt.TaskID
 			if other, twice := owner[task]; twice {
 				return nil, fmt.Errorf("%w: task %s is in %s and in %s; give every batch once, and no copy of it", ErrUsage, task, other, here)
 			}
@@ -46,7 +46,7 @@ func (r *Report) charges() (found []charge) {
 		for k := range job.Attempts {
 			try := &job.Attempts[k]
 			if try.TaskID != nil && try.Seconds.Valid && try.Billed.Valid && text(try.Status) == string(batch.StatusSucceeded) {
-				found = append(found, charge{report: r, job: job, try: try, day: billedOn(try)})
+				found = append(found, charge{report: r, job: job, attempt: try, day: billedOn(try)})
 			}
 		}
 	}
@@ -55,7 +55,7 @@ func (r *Report) charges() (found []charge) {
 
 // billedOn is the day of the provider's bill. A task whose end the provider did not
 // tell counts for the day on which it was created.
-func billedOn(t *Try) time.Time {
+func billedOn(t *Attempt) time.Time {
 	at := t.At.In(billingZone())
 	if t.BillingDate != nil {
 		if day, err := time.ParseInLocation(time.DateOnly, *t.BillingDate, billingZone()); err == nil {
@@ -73,7 +73,7 @@ func (c charge) month() time.Time {
 // unitPrice is the price that the task was billed at. It is not the job's if that
 // was given another mode since.
 func (c charge) unitPrice() decimal.Decimal {
-	seconds, billed := c.try.Seconds.Decimal, c.try.Billed.Decimal
+	seconds, billed := c.attempt.Seconds.Decimal, c.attempt.Billed.Decimal
 	if seconds.IsPositive() && !c.job.UnitPrice.Mul(seconds).Equal(billed) {
 		if price := billed.Div(seconds); price.Mul(seconds).Equal(billed) {
 			return price

@@ -100,11 +100,11 @@ const claimHint = "give this batch another name or output.store another prefix, 
 
 // claim makes the batch's folder in the bucket its own, if it is nobody's. Errors are
 // those of the store, or a [*claimedError].
-func (k *keeper) claim(ctx context.Context) error {
+func (k *resultBucket) claim(ctx context.Context) error {
 	key := k.batch + "/" + claimName
 	text, err := k.store.Get(ctx, key, claimBytes)
 	if errors.Is(err, store.ErrNotFound) { // refused is not free: where no condition is known, the put would replace it
-		if err := k.vacant(ctx); err != nil {
+		if err := k.checkVacant(ctx); err != nil {
 			return err
 		}
 		err = k.store.PutNew(ctx, key, []byte(claimText(k.batch, k.begun)))
@@ -120,7 +120,7 @@ func (k *keeper) claim(ctx context.Context) error {
 }
 
 // judge refuses a claim that is another batch's.
-func (k *keeper) judge(text []byte) error {
+func (k *resultBucket) judge(text []byte) error {
 	if begun := claimOf(string(text), k.batch); begun.IsZero() || !begun.Equal(k.begun) {
 		return &claimedError{folder: k.folder(), begun: begun}
 	}
@@ -128,14 +128,14 @@ func (k *keeper) judge(text []byte) error {
 }
 
 // folder is where the batch's videos go, for people.
-func (k *keeper) folder() string { return k.store.Location().Name() + "/" + k.batch }
+func (k *resultBucket) folder() string { return k.store.Location().Name() + "/" + k.batch }
 
 // owner is whose the batch's videos are, in the folder of its name.
-func (k *keeper) owner() string { return k.begun.UTC().Format(time.RFC3339Nano) }
+func (k *resultBucket) owner() string { return k.begun.UTC().Format(time.RFC3339Nano) }
 
-// vacant refuses a folder in which another's file lies where one of the next videos
+// checkVacant refuses a folder in which another's file lies where one of the next videos
 // goes.
-func (k *keeper) vacant(ctx context.Context) error {
+func (k *resultBucket) checkVacant(ctx context.Context) error {
 	for _, file := range k.next {
 		switch held, err := k.store.Stat(ctx, k.batch+"/"+file); {
 		case errors.Is(err, store.ErrNotFound):
@@ -148,14 +148,14 @@ func (k *keeper) vacant(ctx context.Context) error {
 	return nil
 }
 
-// glances is for how many videos a folder is looked at before it is claimed.
-const glances = 20
+// filesChecked is for how many videos a folder is looked at before it is claimed.
+const filesChecked = 20
 
 // paidNext names the first videos that are paid for next. Those that are paid already
 // may have been put, by a version that did not say whose they are.
 func paidNext(core *batch.Batch) (files []string) {
 	for job := range core.Jobs() {
-		if len(files) == glances {
+		if len(files) == filesChecked {
 			break
 		}
 		if job.State == batch.StatePending && !job.Removed && !job.Skipped {
@@ -165,12 +165,12 @@ func paidNext(core *batch.Batch) (files []string) {
 	return files
 }
 
-// patient is how often, and after what pauses, a bucket is asked that may be back
+// claimPauses is how often, and after what pauses, a bucket is asked that may be back
 // soon.
-var patient = []time.Duration{time.Second, 3 * time.Second, 9 * time.Second, 27 * time.Second}
+var claimPauses = []time.Duration{time.Second, 3 * time.Second, 9 * time.Second, 27 * time.Second}
 
-// claimPatiently claims again after each pause for as long as the error passes.
-func (k *keeper) claimPatiently(ctx context.Context, cfg Config, pauses []time.Duration) error {
+// claimWithRetries claims again after each pause for as long as the error passes.
+func (k *resultBucket) claimWithRetries(ctx context.Context, cfg Config, pauses []time.Duration) error {
 	for {
 		err := k.claim(ctx)
 		if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrSetup) || len(pauses) == 0 {
@@ -192,15 +192,15 @@ const claimSetting = "claim"
 // the settings of the run. A bucket that is only down for now is waited for later if
 // an earlier run has claimed it. Where something was paid already nothing may stand
 // before its download.
-func (k *keeper) prepare(ctx context.Context, core *batch.Batch, cfg Config, settings map[string]string) error {
+func (k *resultBucket) prepare(ctx context.Context, core *batch.Batch, cfg Config, settings map[string]string) error {
 	at := k.store.Address(k.batch + "/" + claimName)
 	last := core.LastRun()
 	known := last != nil && last.Settings[claimSetting] == at
-	pauses := patient
-	if known || followed(core) {
+	pauses := claimPauses
+	if known || hasLiveTasks(core) {
 		pauses = nil
 	}
-	err := k.claimPatiently(ctx, cfg, pauses)
+	err := k.claimWithRetries(ctx, cfg, pauses)
 	if err == nil || known && ctx.Err() == nil && !errors.Is(err, store.ErrSetup) {
 		settings[claimSetting] = at
 		return nil
@@ -208,15 +208,15 @@ func (k *keeper) prepare(ctx context.Context, core *batch.Batch, cfg Config, set
 	return err
 }
 
-// followed reports whether something was paid, or may have been, that is not at rest.
-func followed(core *batch.Batch) bool {
+// hasLiveTasks reports whether something was paid, or may have been, that is not at rest.
+func hasLiveTasks(core *batch.Batch) bool {
 	v := core.View()
 	return v.Live+v.Jobs[batch.StateFetching]+len(v.InDoubt) > 0
 }
 
-// confirm makes sure, once in the life of a keeper, that the folder is still the
+// confirm makes sure, once in the life of a result bucket, that the folder is still the
 // batch's.
-func (k *keeper) confirm(ctx context.Context) error {
+func (k *resultBucket) confirm(ctx context.Context) error {
 	if k.confirmed.Load() {
 		return nil
 	}

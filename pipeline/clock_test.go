@@ -21,7 +21,7 @@ func TestClockGoesOnFromTheNewestEvent(t *testing.T) {
 					t.Fatal(err)
 				}
 				start := time.Now().Add(max(ahead, 0))
-				c := newClock(core, speed, seams{}.wall)
+				c := newClock(core, speed, testHooks{}.wall)
 				if got := c.now(); !got.Equal(start) {
 					t.Errorf("newest event %v ahead: starts at %v, want %v", ahead, got, start)
 				}
@@ -42,7 +42,7 @@ func TestClockGoesOnFromTheNewestEvent(t *testing.T) {
 func TestWallClockMayJump(t *testing.T) {
 	for _, jump := range []time.Duration{time.Hour, -time.Hour, 24 * 365 * time.Hour} {
 		wrong := time.Duration(0)
-		c := newClock(batch.New(batch.Settings{}, nil), 1, seams{wrong: func() time.Duration { return wrong }}.wall)
+		c := newClock(batch.New(batch.Settings{}, nil), 1, testHooks{wrong: func() time.Duration { return wrong }}.wall)
 		wrong = jump
 		if passed := c.now().Sub(c.base); passed < 0 || passed > time.Minute {
 			t.Errorf("the wall clock jumped by %v, and the core's time by %v", jump, passed)

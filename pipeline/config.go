@@ -34,9 +34,9 @@ type Config struct {
 	// ".state" below Output, which protects only batches with the same Output.
 	State string
 
-	// Key is sent to the endpoint and to nothing else. It is needed as soon as
+	// APIKey is sent to the endpoint and to nothing else. It is needed as soon as
 	// there is work to do.
-	Key Key
+	APIKey Key
 	// Endpoint replaces the region's own base URL and the manifest's. It must be
 	// https unless it is a loopback address.
 	Endpoint string
@@ -93,7 +93,7 @@ type Config struct {
 	// Version names the program in the journal, and to the servers it calls.
 	Version string
 
-	seams seams
+	testHooks testHooks
 }
 
 func (c Config) withDefaults() Config {

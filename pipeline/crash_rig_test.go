@@ -237,7 +237,7 @@ func (w *world) run(p *Plan) error {
 		return err
 	}
 	return w.inFolder(p, func(ctx context.Context, f *folder, cfg Config) error {
-		if err := enter(f, p, cfg); err != nil {
+		if err := recordPlan(f, p, cfg); err != nil {
 			return err
 		}
 		if v := f.core.View(); v.Left-v.Unselected == 0 {
@@ -255,9 +255,9 @@ func (w *world) run(p *Plan) error {
 		if err := sameLane(f.core, target, workers.key); err != nil {
 			return err
 		}
-		run := opened(p, cfg, target, workers.key)
+		run := runRecord(p, cfg, target, workers.key)
 		run.Run.ID = "run" // or two plays would have nothing in common
-		return begin(ctx, ctx, f, workers, cfg, run, nil, nil)
+		return claimBucketAndDrive(ctx, ctx, f, workers, cfg, run, nil, nil)
 	})
 }
 
@@ -277,11 +277,11 @@ func (w *world) inFolder(p *Plan, do func(context.Context, *folder, Config) erro
 }
 
 func (w *world) config() Config {
-	cfg := Config{Output: w.threads, Key: "sk-world", Endpoint: worldEndpoint, Transport: w, seams: seams{
+	cfg := Config{Output: w.threads, APIKey: "sk-world", Endpoint: worldEndpoint, Transport: w, testHooks: testHooks{
 		disk: func(*os.Root) disk.Disk { return w.disk }, results: w, buckets: toBucket{w}, object: w.objectName, wrong: w.wrong, inline: w.threads == "",
 	}, StoreKeys: bucketKeys}
 	if w.toBucket != nil {
-		cfg.seams.buckets = w.toBucket
+		cfg.testHooks.buckets = w.toBucket
 	}
 	if w.edit != nil {
 		w.edit(&cfg)

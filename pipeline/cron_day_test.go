@@ -94,8 +94,8 @@ func (d *cronDay) start(hour int) {
 	defer cancel()
 	p := &cronRun{day: d, hour: hour, die: cancel}
 	report, err := Run(ctx, d.plans[hour], Config{
-		Output: d.output, Key: "sk-world", Endpoint: worldEndpoint, Transport: p, Wait: hour == cronLongB+1,
-		seams: seams{results: p, disk: func(*os.Root) disk.Disk { return p.disk() }},
+		Output: d.output, APIKey: "sk-world", Endpoint: worldEndpoint, Transport: p, Wait: hour == cronLongB+1,
+		testHooks: testHooks{results: p, disk: func(*os.Root) disk.Disk { return p.disk() }},
 	})
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -122,7 +122,7 @@ func TestExamineSmallDisk(t *testing.T) {
 		t.Fatalf("no check %q", name)
 		return pipeline.Check{}
 	}
-	if c := found("disk"); c.Level != pipeline.LevelWarning || !strings.Contains(c.What, "memory") {
+	if c := found("disk"); c.Level != pipeline.LevelWarning || !strings.Contains(c.Message, "memory") {
 		t.Errorf("tmpfs: %+v", c)
 	}
 	if c := found("space"); c.Level != pipeline.LevelWarning {
@@ -130,7 +130,7 @@ func TestExamineSmallDisk(t *testing.T) {
 	}
 	r.fill(16 << 10)
 	for _, name := range []string{"output", "space"} {
-		if c := found(name); c.Level != pipeline.LevelProblem || c.Err == nil || !strings.Contains(c.Do, "free space") {
+		if c := found(name); c.Level != pipeline.LevelProblem || c.Err == nil || !strings.Contains(c.Hint, "free space") {
 			t.Errorf("a full disk, %s: %+v", name, c)
 		}
 	}

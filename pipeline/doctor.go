@@ -33,36 +33,38 @@ const (
 
 // Check is one thing that [Examine] looked at.
 type Check struct {
-	Name  string `json:"name"`
-	Level Level  `json:"level"`
-	What  string `json:"what"`         // was found
-	Do    string `json:"do,omitempty"` // about it
+	Name    string `json:"name"`
+	Level   Level  `json:"level"`
+	Message string `json:"what"`         // was found
+	Hint    string `json:"do,omitempty"` // about it
 	// Err is what a run would return, nil unless the level is problem. It matches
 	// [ErrUsage], [ErrAccount] or [ErrLocked], or none for what it could not do.
 	Err error `json:"-"`
 }
 
-func fine(name, format string, args ...any) Check {
-	return Check{Name: name, Level: LevelOK, What: fmt.Sprintf(format, args...)}
+func okCheck(name, format string, args ...any) Check {
+	return Check{Name: name, Level: LevelOK, Message: fmt.Sprintf(format, args...)}
 }
 
-func skipped(name, what string) Check { return Check{Name: name, Level: LevelSkipped, What: what} }
+func skipped(name, message string) Check {
+	return Check{Name: name, Level: LevelSkipped, Message: message}
+}
 
-func (c Check) warn(do string) Check {
-	c.Level, c.Do = LevelWarning, do
+func (c Check) warn(hint string) Check {
+	c.Level, c.Hint = LevelWarning, hint
 	return c
 }
 
-func (c Check) problem(cause error, do string) Check {
-	c.Level, c.Do, c.Err = LevelProblem, do, fmt.Errorf("%s: %s: %w", c.Name, c.What, cause)
+func (c Check) problem(cause error, hint string) Check {
+	c.Level, c.Hint, c.Err = LevelProblem, hint, fmt.Errorf("%s: %s: %w", c.Name, c.Message, cause)
 	return c
 }
 
-// errCannot is the cause of a problem that no other error names.
-var errCannot = errors.New("could not run")
+// errCheckFailed is the cause of a problem that no other error names.
+var errCheckFailed = errors.New("could not run")
 
-// patience bounds the one call that Examine makes, and what it tries of a bucket.
-const patience = 15 * time.Second
+// checkTimeout bounds the one call that Examine makes, and what it tries of a bucket.
+const checkTimeout = 15 * time.Second
 
 // Examine looks for what would stop a run of the plan under cfg, in the order in
 // which a run would meet it. It spends nothing and takes nothing: it makes one call
@@ -97,27 +99,27 @@ func examineNetwork(ctx context.Context, p *Plan, cfg Config) []Check {
 	}
 	target, err := resolveEndpoint(p, cfg)
 	if err != nil {
-		return []Check{{Name: "endpoint", Level: LevelProblem, What: plainText(err), Do: "correct the endpoint or the region", Err: err}}
+		return []Check{{Name: "endpoint", Level: LevelProblem, Message: plainText(err), Hint: "correct the endpoint or the region", Err: err}}
 	}
-	key := cmp.Or(cfg.Key, "none")
+	key := cmp.Or(cfg.APIKey, "none")
 	client, err := dashscope.New(dashscope.Config{BaseURL: target.base, Key: dashscope.NewSecret(string(key)),
-		Transport: cfg.Transport, Proxy: cfg.Proxy, ReadTimeout: patience, UserAgent: cfg.userAgent()})
+		Transport: cfg.Transport, Proxy: cfg.Proxy, ReadTimeout: checkTimeout, UserAgent: cfg.userAgent()})
 	if err != nil {
-		return []Check{fine("key", "%v", err).problem(ErrUsage, "copy the key again from the console, without quotes or spaces")}
+		return []Check{okCheck("key", "%v", err).problem(ErrUsage, "copy the key again from the console, without quotes or spaces")}
 	}
 	defer client.Close()
 	asked := time.Now()
 	date, err := client.Probe(ctx)
 	took := time.Since(asked)
-	checks := []Check{examineEndpoint(target, via(cfg, target), took, err)}
-	if cfg.Key != "" {
+	checks := []Check{examineEndpoint(target, proxyText(cfg, target), took, err)}
+	if cfg.APIKey != "" {
 		checks = append(checks, examineKey(target, p.Manifest.Lane.Region, err))
 	}
 	return append(checks, examineClock(date, asked, took))
 }
 
-// via names the proxy in use, without its user and password.
-func via(cfg Config, target endpoint) string {
+// proxyText names the proxy in use, without its user and password.
+func proxyText(cfg Config, target endpoint) string {
 	if cfg.Proxy == nil || cfg.Transport != nil {
 		return ""
 	}
@@ -140,21 +142,21 @@ func via(cfg Config, target endpoint) string {
 func examineEndpoint(target endpoint, via string, took time.Duration, err error) Check {
 	var call *dashscope.Error
 	if err == nil || errors.As(err, &call) && call.Code != "" {
-		c := fine("endpoint", "%s answers in %d ms%s", target.origin, took.Milliseconds(), via)
+		c := okCheck("endpoint", "%s answers in %d ms%s", target.origin, took.Milliseconds(), via)
 		if call != nil && call.Class() == dashscope.ClassThrottle {
 			return c.warn("it is refusing calls because of their rate: something else uses this account heavily")
 		}
 		if call != nil && call.Status >= 500 {
-			c.What += ", with " + call.Code
+			c.Message += ", with " + call.Code
 			return c.warn("the provider has a problem of its own; a run waits and tries again")
 		}
 		return c
 	}
-	c := fine("endpoint", "%s%s cannot be used: %s", target.origin, via, short(err))
+	c := okCheck("endpoint", "%s%s cannot be used: %s", target.origin, via, short(err))
 	if call != nil && call.Status != 0 && !errors.Is(err, context.DeadlineExceeded) {
-		return c.problem(errCannot, "what answers there is not the provider's API: check the endpoint, and whether a proxy or a login page is in between")
+		return c.problem(errCheckFailed, "what answers there is not the provider's API: check the endpoint, and whether a proxy or a login page is in between")
 	}
-	return c.problem(errCannot, unreachable(err))
+	return c.problem(errCheckFailed, unreachable(err))
 }
 
 // unreachable says what to do where nobody answers.
@@ -166,7 +168,7 @@ func unreachable(err error) string {
 	case isCertificate(err):
 		return "its certificate is not accepted: check this machine's clock, its CA certificates, and whether a proxy intercepts TLS"
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("no answer within %d s: check the network, the firewall, and the proxy variables", int(patience.Seconds()))
+		return fmt.Sprintf("no answer within %d s: check the network, the firewall, and the proxy variables", int(checkTimeout.Seconds()))
 	}
 	return "check the address, the network, the firewall, and the proxy variables"
 }
@@ -197,11 +199,11 @@ func examineKey(target endpoint, region string, err error) Check {
 	var call *dashscope.Error
 	switch {
 	case err == nil:
-		return fine("account", "the key is accepted in %s", region)
+		return okCheck("account", "the key is accepted in %s", region)
 	case !errors.As(err, &call) || call.Code == "":
 		return skipped("account", "not known: the endpoint cannot be used")
 	}
-	c := fine("account", "the key is refused in %s: %s: %s", region, call.Code, call.Message)
+	c := okCheck("account", "the key is refused in %s: %s: %s", region, call.Code, call.Message)
 	switch call.Class() {
 	case dashscope.ClassKey:
 		return c.problem(ErrAccount, "a key works in its own region only: make or copy one in the console of "+region+", or correct lane.region")
@@ -228,13 +230,13 @@ func examineClock(date, asked time.Time, took time.Duration) Check {
 	off := ours.Sub(date.Add(time.Second / 2))
 	size := off.Abs().Round(time.Second)
 	if off.Abs() <= clockNoise+took/2 {
-		return fine("clock", "agrees with the server's")
+		return okCheck("clock", "agrees with the server's")
 	}
 	word := "ahead of"
 	if off < 0 {
 		word = "behind"
 	}
-	c := fine("clock", "%s %s the server's", size, word)
+	c := okCheck("clock", "%s %s the server's", size, word)
 	if off.Abs() < clockFar {
 		return c.warn("set it (NTP): dates in the report and the expiry of tasks and links depend on it")
 	}
@@ -251,18 +253,18 @@ func examineHolder(folder string, p *Plan) []Check {
 	case err != nil:
 		return []Check{unreadable("batch", err)}
 	case held != nil:
-		return []Check{fine("batch", "process %d on %s is running it", held.PID, held.Host).problem(ErrLocked, "wait for it, or run with --wait")}
+		return []Check{okCheck("batch", "process %d on %s is running it", held.PID, held.Host).problem(ErrLocked, "wait for it, or run with --wait")}
 	}
 	return nil
 }
 
 func unreadable(name string, err error) Check {
-	return fine(name, "its lock cannot be read: %v", err).problem(errCannot, "look at the file's owner and permissions")
+	return okCheck(name, "its lock cannot be read: %v", err).problem(errCheckFailed, "look at the file's owner and permissions")
 }
 
 // examineLane looks whether another batch creates on the lane, or has it reserved.
 func examineLane(folder string, p *Plan, cfg Config) Check {
-	key := dashscope.NewSecret(string(cfg.Key))
+	key := dashscope.NewSecret(string(cfg.APIKey))
 	target, err := resolveEndpoint(p, cfg)
 	if key.IsZero() || p.Manifest.Lane.Region == "" || err != nil {
 		return skipped("lane", "not known without key, region and endpoint")
@@ -273,30 +275,30 @@ func examineLane(folder string, p *Plan, cfg Config) Check {
 		return unreadable("lane", err)
 	}
 	if held != nil {
-		return fine("lane", "process %d on %s holds it for batch %s", held.PID, held.Host, held.Batch).problem(ErrLocked, "wait for it, or run with --wait")
+		return okCheck("lane", "process %d on %s holds it for batch %s", held.PID, held.Host, held.Batch).problem(ErrLocked, "wait for it, or run with --wait")
 	}
 	last, err := journal.Left(path)
 	if err != nil {
 		return unreadable("lane", err)
 	}
-	us := self(folder)
+	us := thisProcess(folder)
 	us.Begun = begunIn(folder)
 	if err := reserved(last, us, path, func() (time.Time, error) { return time.Now(), nil }); err != nil {
-		return fine("lane", "%s", plainText(err)).problem(ErrLocked, "")
+		return okCheck("lane", "%s", plainText(err)).problem(ErrLocked, "")
 	}
-	return fine("lane", "free")
+	return okCheck("lane", "free")
 }
 
 // begunIn is when the batch in a folder began; zero if none ever did.
 func begunIn(folder string) (begun time.Time) {
-	_, _ = readJournal(folder, noting(&begun, func(int, json.RawMessage) error { return nil })) // a batch that never ran has no journal
+	_, _ = readJournal(folder, notingBegin(&begun, func(int, json.RawMessage) error { return nil })) // a batch that never ran has no journal
 	return begun
 }
 
 // examineLimits tells the limits in force, and which go beyond what is documented.
 func examineLimits(m *Manifest) Check {
 	l := m.Limits
-	c := fine("limits", "running %d, queue_ahead %d, create_per_second %g, query_per_second %g, settle %s, task_life %s, exclusive %s",
+	c := okCheck("limits", "running %d, queue_ahead %d, create_per_second %g, query_per_second %g, settle %s, task_life %s, exclusive %s",
 		l.Running, l.QueueAhead, l.CreatePerSecond, l.QueryPerSecond, plainSpan(l.Settle), plainSpan(l.TaskLife), m.Lane.Exclusive)
 	var beyond []string
 	if l.Running > 1 {
@@ -331,7 +333,7 @@ func examinePrices(p *Plan, now time.Time) Check {
 		built := pricing.Table()
 		table.Date, table.Source = built.Date, built.Source
 	}
-	c := fine("prices", "table of %s", table.Date)
+	c := okCheck("prices", "table of %s", table.Date)
 	at, err := time.Parse("2006-01", table.Date[:min(len(table.Date), len("2006-01"))])
 	if err == nil && now.Sub(at) < pricesOld {
 		return c

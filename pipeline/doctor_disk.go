@@ -33,23 +33,23 @@ func unusable(at string, err error) Check {
 	if errors.As(err, &path) {
 		err = path.Err // the name is that of a trial
 	}
-	c := fine("output", "cannot write below %s: %v", at, err)
+	c := okCheck("output", "cannot write below %s: %v", at, err)
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOTDIR):
-		return c.problem(errCannot, "give another --output, or the right to write there")
+		return c.problem(errCheckFailed, "give another --output, or the right to write there")
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return c.problem(errCannot, "free space on the disk or in the quota")
+		return c.problem(errCheckFailed, "free space on the disk or in the quota")
 	}
-	return c.problem(errCannot, "give another --output, on a local disk that can sync and rename")
+	return c.problem(errCheckFailed, "give another --output, on a local disk that can sync and rename")
 }
 
 func examineRights(folder, at string) Check {
 	info, err := os.Stat(at)
 	if err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
-		return fine("output", "others may write in %s (%v)", at, info.Mode().Perm()).
+		return okCheck("output", "others may write in %s (%v)", at, info.Mode().Perm()).
 			warn("remove that permission (chmod go-w): whoever writes there can change what is paid for")
 	}
-	return fine("output", "%s can be written", folder)
+	return okCheck("output", "%s can be written", folder)
 }
 
 // leastSpace is what a run needs to record anything at all.
@@ -60,15 +60,15 @@ func examineSpace(folder string, p *Plan) Check {
 	if !known {
 		return skipped("space", "not known: the system does not tell")
 	}
-	c := fine("space", "%s free", size(free))
+	c := okCheck("space", "%s free", size(free))
 	if free < leastSpace {
-		return c.problem(errCannot, "free space: a create is not sent unless its outcome can be recorded")
+		return c.problem(errCheckFailed, "free space: a create is not sent unless its outcome can be recorded")
 	}
 	if p.Len() == 0 {
 		return c
 	}
 	need := p.Estimate().Bytes
-	c.What += fmt.Sprintf("; the videos need about %s to %s", size(need.Low.IntPart()), size(need.High.IntPart()))
+	c.Message += fmt.Sprintf("; the videos need about %s to %s", size(need.Low.IntPart()), size(need.High.IntPart()))
 	if decimal.NewFromInt(free).LessThan(need.High) {
 		return c.warn("free space, or give another --output: on a full disk no task is created until there is some")
 	}
@@ -78,18 +78,18 @@ func examineSpace(folder string, p *Plan) Check {
 // examineDisk names the file system if it promises less than a disk of one's own.
 func examineDisk(folder string, took time.Duration) Check {
 	const name = "disk"
-	c := fine(name, "syncs and renames, %.1f ms each time", float64(took.Microseconds())/1000)
+	c := okCheck(name, "syncs and renames, %.1f ms each time", float64(took.Microseconds())/1000)
 	switch kind := disk.Kind(folder); kind {
 	case "":
 		return c
 	case "tmpfs":
-		return fine(name, "tmpfs: in memory").warn("use a real disk: a restart deletes the journal, the only record of what was paid")
+		return okCheck(name, "tmpfs: in memory").warn("use a real disk: a restart deletes the journal, the only record of what was paid")
 	case "overlay":
-		return fine(name, "overlay: deleted with the container").warn("mount a volume there: the journal is the only record of what was paid")
+		return okCheck(name, "overlay: deleted with the container").warn("mount a volume there: the journal is the only record of what was paid")
 	case "vfat":
-		return fine(name, "%s: may lose names in a power cut", kind).warn("use a journaling file system")
+		return okCheck(name, "%s: may lose names in a power cut", kind).warn("use a journaling file system")
 	default:
-		return fine(name, "%s: syncs and locks as well as its server does", kind).warn("use a local disk; copy what is finished")
+		return okCheck(name, "%s: syncs and locks as well as its server does", kind).warn("use a local disk; copy what is finished")
 	}
 }
 
@@ -130,10 +130,10 @@ func tryDisk(at string) (time.Duration, error) {
 func examineLocks(folders ...string) Check {
 	for _, at := range folders {
 		if err := tryLock(existing(at)); err != nil {
-			return fine("locks", "cannot be held below %s: %v", at, err).problem(errCannot, "let --output and the state folder (XDG_STATE_HOME) lie on a local disk that you may write to")
+			return okCheck("locks", "cannot be held below %s: %v", at, err).problem(errCheckFailed, "let --output and the state folder (XDG_STATE_HOME) lie on a local disk that you may write to")
 		}
 	}
-	return fine("locks", "work: a second run is refused")
+	return okCheck("locks", "work: a second run is refused")
 }
 
 func tryLock(at string) error {
@@ -143,11 +143,11 @@ func tryLock(at string) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	path := filepath.Join(dir, "lock")
-	lock, err := journal.Acquire(path, self(at), nil)
+	lock, err := journal.Acquire(path, thisProcess(at), nil)
 	if err != nil {
 		return err
 	}
-	second, err := journal.Acquire(path, self(at), nil)
+	second, err := journal.Acquire(path, thisProcess(at), nil)
 	if err == nil {
 		err = errors.Join(fmt.Errorf("a lock below %s could be taken twice at the same time", at), second.Release(true))
 	} else if held := (*journal.LockedError)(nil); errors.As(err, &held) {

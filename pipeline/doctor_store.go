@@ -19,7 +19,7 @@ func examineStores(ctx context.Context, folder string, p *Plan, cfg Config) []Ch
 		checks = append(checks, examineStore("store-in", "inputs.store", m.Inputs.Store, cfg, func(s *store.Store) Check {
 			if target, err := resolveEndpoint(p, cfg); err == nil {
 				if err := reachable(s, target); err != nil {
-					return fine("store-in", "%s", plainText(err)).problem(ErrUsage, "give it an address that the provider can reach")
+					return okCheck("store-in", "%s", plainText(err)).problem(ErrUsage, "give it an address that the provider can reach")
 				}
 			}
 			return tryStore(ctx, "store-in", "inputs.store", s, "")
@@ -27,16 +27,16 @@ func examineStores(ctx context.Context, folder string, p *Plan, cfg Config) []Ch
 	}
 	if m.Output.Store != "" {
 		checks = append(checks, examineStore("store-out", "output.store", m.Output.Store, cfg, func(s *store.Store) Check {
-			ours, err := (&keeper{store: s, batch: m.Name, begun: begunIn(folder)}).owns(ctx)
+			ours, err := (&resultBucket{store: s, batch: m.Name, begun: begunIn(folder)}).isClaimed(ctx)
 			if claimed := (*claimedError)(nil); errors.As(err, &claimed) {
-				return fine("store-out", "%v", err).problem(ErrUsage, claimHint)
+				return okCheck("store-out", "%v", err).problem(ErrUsage, claimHint)
 			}
 			if errors.Is(err, store.ErrSetup) { // so a run would be refused, too
-				return bucketProblem(fine("store-out", "output.store: %v", err), err)
+				return bucketProblem(okCheck("store-out", "output.store: %v", err), err)
 			}
 			c := tryStore(ctx, "store-out", "output.store", s, m.Name+"/")
 			if ours {
-				c.What += "; " + m.Name + "/ is this batch's"
+				c.Message += "; " + m.Name + "/ is this batch's"
 			}
 			return c
 		}))
@@ -48,7 +48,7 @@ func examineStores(ctx context.Context, folder string, p *Plan, cfg Config) []Ch
 func examineStore(name, setting, text string, cfg Config, look func(*store.Store) Check) Check {
 	s, err := openStore(setting, text, cfg)
 	if err != nil {
-		return Check{Name: name, Level: LevelProblem, What: plainText(err), Do: "set them where run is started, too", Err: err}
+		return Check{Name: name, Level: LevelProblem, Message: plainText(err), Hint: "set them where run is started, too", Err: err}
 	}
 	defer s.Close()
 	return look(s)
@@ -58,21 +58,21 @@ func examineStore(name, setting, text string, cfg Config, look func(*store.Store
 func tryStore(ctx context.Context, name, setting string, s *store.Store, at string) Check {
 	at += "wanbatch-doctor-" + rand.Text()[:8] + ".txt" // nobody else's, who might remove it meanwhile
 	began := time.Now()
-	err := giveAndTake(ctx, s, at)
+	err := roundTrip(ctx, s, at)
 	took := time.Since(began)
-	left := clearAway(ctx, s, at) // also what a failed put may have left
+	left := removeTestObject(ctx, s, at) // also what a failed put may have left
 	if err != nil {
-		return bucketProblem(fine(name, "%s: %v", setting, err), err)
+		return bucketProblem(okCheck(name, "%s: %v", setting, err), err)
 	}
-	c := fine(name, "%s takes files and returns them, in %d ms", s.Location().Name(), took.Milliseconds())
+	c := okCheck(name, "%s takes files and returns them, in %d ms", s.Location().Name(), took.Milliseconds())
 	if left != nil {
-		c.What += "; it does not allow deletes, which no run needs: " + at + " stays there"
+		c.Message += "; it does not allow deletes, which no run needs: " + at + " stays there"
 	}
 	return c
 }
 
-func giveAndTake(ctx context.Context, s *store.Store, key string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func roundTrip(ctx context.Context, s *store.Store, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	text := "Put here by wanbatch doctor at " + time.Now().UTC().Format(time.RFC3339Nano) + "; it may be removed.\n"
 	_, err := s.Put(ctx, key, store.File{Body: strings.NewReader(text), Bytes: int64(len(text)), SHA256: hexSHA256([]byte(text)), ContentType: "text/plain"})
@@ -82,10 +82,10 @@ func giveAndTake(ctx context.Context, s *store.Store, key string) error {
 	return err
 }
 
-// clearAway removes a file whatever has ended meanwhile: the time to try, or the
+// removeTestObject removes a file whatever has ended meanwhile: the time to try, or the
 // patience of who asked.
-func clearAway(ctx context.Context, s *store.Store, key string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+func removeTestObject(ctx context.Context, s *store.Store, key string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
 	defer cancel()
 	return s.Remove(ctx, key)
 }
@@ -95,13 +95,13 @@ func bucketProblem(c Check, err error) Check {
 	if errors.Is(err, store.ErrSetup) {
 		return c.problem(ErrAccount, bucketHint(store.Code(err)))
 	}
-	return c.problem(errCannot, unreachable(err))
+	return c.problem(errCheckFailed, unreachable(err))
 }
 
-// owns looks whether the batch has claimed the folder that its videos go to. The error
+// isClaimed looks whether the batch has claimed the folder that its videos go to. The error
 // is a [*claimedError] if another has; whatever else goes wrong shows in what follows.
-func (k *keeper) owns(ctx context.Context) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (k *resultBucket) isClaimed(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	text, err := k.store.Get(ctx, k.batch+"/"+claimName, claimBytes)
 	if err == nil {

@@ -40,10 +40,10 @@ func TestExamineSilentBucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newcomer(t, newBucket())
 		cfg := w.config()
-		cfg.seams.buckets = silence{}
+		cfg.testHooks.buckets = silence{}
 		began := time.Now()
 		c := look(t, p, cfg, "store-out")
-		if c.Level != LevelProblem || errors.Is(c.Err, ErrAccount) || errors.Is(c.Err, ErrUsage) || !strings.Contains(c.Do, "no answer within 15 s") {
+		if c.Level != LevelProblem || errors.Is(c.Err, ErrAccount) || errors.Is(c.Err, ErrUsage) || !strings.Contains(c.Hint, "no answer within 15 s") {
 			t.Errorf("%+v", c)
 		}
 		if took := time.Since(began); took > time.Minute {
@@ -85,7 +85,7 @@ func TestExamineLeavesNothing(t *testing.T) {
 		} {
 			w := newcomer(t, newBucket())
 			cfg := w.config()
-			cfg.seams.buckets = way(toBucket{w})
+			cfg.testHooks.buckets = way(toBucket{w})
 			for range 2 {
 				if c := look(t, p, cfg, "store-out"); c.Level != LevelProblem || len(w.bucket.objects) != 0 {
 					t.Errorf("%s: %+v; %d objects are left behind", name, c, len(w.bucket.objects))
@@ -105,8 +105,8 @@ func TestExamineUnreadableClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newcomer(t, newBucket())
 		cfg := w.config()
-		cfg.seams.buckets = &unread{toBucket{w}, isClaim}
-		if c := look(t, p, cfg, "store-out"); c.Level != LevelProblem || !errors.Is(c.Err, ErrAccount) || !strings.Contains(c.Do, "list") {
+		cfg.testHooks.buckets = &unread{toBucket{w}, isClaim}
+		if c := look(t, p, cfg, "store-out"); c.Level != LevelProblem || !errors.Is(c.Err, ErrAccount) || !strings.Contains(c.Hint, "list") {
 			t.Errorf("%+v", c)
 		}
 	})

@@ -28,17 +28,17 @@ type driver struct {
 	uploading                           context.Context // ends when the caller wants to stop
 	stopUploads                         context.CancelFunc
 	stop                                <-chan struct{}
-	tell                                *teller
+	emitter                             *emitter
 }
 
 // drive runs the batch until nothing is left to do or something stops it.
 func drive(ctx context.Context, f *folder, w *workers, cfg Config, open batch.Event) error {
-	d := &driver{folder: f, clock: newClock(f.core, cfg.Speed, cfg.seams.wall), workers: w, cfg: cfg, stop: cfg.Stop}
-	d.tell = newTeller(f.core, cfg, open.Run.Cap, d.clock.now)
-	w.fetching, d.tell.input = d.tell.fetching, w.inputName
+	d := &driver{folder: f, clock: newClock(f.core, cfg.Speed, cfg.testHooks.wall), workers: w, cfg: cfg, stop: cfg.Stop}
+	d.emitter = newEmitter(f.core, cfg, open.Run.Cap, d.clock.now)
+	w.fetching, d.emitter.input = d.emitter.fetching, w.inputName
 	w.trouble = func(op, job, message string) {
 		if ctx.Err() == nil { // what ends because the run does is no trouble
-			d.tell.trouble(op, job, message)
+			d.emitter.trouble(op, job, message)
 		}
 	}
 	limits := w.plan.Manifest.Limits
@@ -56,7 +56,7 @@ func drive(ctx context.Context, f *folder, w *workers, cfg Config, open batch.Ev
 	if err := f.record(open); err != nil {
 		return err
 	}
-	d.tell.started(open, w)
+	d.emitter.started(open, w)
 	err := d.runWorkers(ctx)
 	return d.finish(ctx, err)
 }
@@ -93,7 +93,7 @@ func (d *driver) runWorkers(ctx context.Context) error {
 // create does not stop immediately with the run: only the create's own answer names
 // its task directly, so wait a moment for it.
 func (d *driver) create(ctx context.Context, e batch.Effect) batch.Observation {
-	ctx, release := lingering(ctx, lastAnswer)
+	ctx, release := delayedCancel(ctx, lastAnswer)
 	defer release()
 	return d.workers.create(ctx, e)
 }
@@ -114,7 +114,7 @@ func (d *driver) loop(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		d.heed()
+		d.checkStop()
 		d.core.Slept(d.clock.lag())
 		step, wake, ok := d.core.Next(d.clock.now())
 		switch {
@@ -125,14 +125,14 @@ func (d *driver) loop(ctx context.Context) error {
 		case wake.IsZero() && d.core.Outstanding() == 0:
 			return nil
 		default:
-			d.tell.misses()
+			d.emitter.misses()
 			d.wait(ctx, wake)
 		}
 	}
 }
 
-// heed passes on the caller's wish to stop, once.
-func (d *driver) heed() {
+// checkStop passes on the caller's wish to stop, once.
+func (d *driver) checkStop() {
 	select {
 	case <-d.stop:
 		d.interrupt()
@@ -159,7 +159,7 @@ func (d *driver) take(ctx context.Context, s batch.Step) error {
 		}
 		err := d.log.AppendIntent(journal.Encode(*s.Record))
 		if errors.Is(err, journal.ErrFull) {
-			d.tell.trouble("create", "", err.Error())
+			d.emitter.trouble("create", "", err.Error())
 			d.core.Observe(batch.Observation{Effect: *s.Effect, Result: batch.DiskFull, Message: err.Error()})
 			return nil
 		}
@@ -177,9 +177,9 @@ func (d *driver) take(ctx context.Context, s batch.Step) error {
 		}
 		d.lane.unmark()
 		if job, _ := d.core.Job(s.Record.Job); s.Record.Kind == batch.Stored {
-			tidy(d.disk, job)
+			removeLeftovers(d.disk, job)
 		}
-		d.tell.recorded(*s.Record)
+		d.emitter.recorded(*s.Record)
 	}
 	if s.Effect != nil {
 		d.start(ctx, *s.Effect)
@@ -198,7 +198,7 @@ func (d *driver) start(ctx context.Context, e batch.Effect) {
 	case batch.OpUpload:
 		to, do = d.toUpload, d.upload
 	}
-	if d.cfg.seams.inline {
+	if d.cfg.testHooks.inline {
 		d.core.Observe(do(ctx, e))
 		return
 	}
@@ -227,8 +227,8 @@ func (d *driver) wait(ctx context.Context, wake time.Time) {
 // to a create.
 const lastAnswer = 200 * time.Millisecond
 
-// lingering returns a context that ends so much later than ctx, or when released.
-func lingering(ctx context.Context, d time.Duration) (context.Context, func()) {
+// delayedCancel returns a context that ends so much later than ctx, or when released.
+func delayedCancel(ctx context.Context, d time.Duration) (context.Context, func()) {
 	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
 		time.AfterFunc(d, func() { cancel(context.Cause(ctx)) })
@@ -236,9 +236,9 @@ func lingering(ctx context.Context, d time.Duration) (context.Context, func()) {
 	return longer, func() { stop(); cancel(nil) }
 }
 
-// leave records what has arrived, once no worker works any more, and that nobody
+// recordAndStop records what has arrived, once no worker works any more, and that nobody
 // waits for more.
-func (d *driver) leave() error {
+func (d *driver) recordAndStop() error {
 	d.core.Observe(batch.Observation{Result: batch.Interrupt})
 	for len(d.answers) > 0 {
 		d.core.Observe(<-d.answers)
@@ -246,7 +246,7 @@ func (d *driver) leave() error {
 	for {
 		step, _, ok := d.core.Next(d.clock.now())
 		if !ok {
-			return d.record(batch.Event{Kind: batch.Closed, At: d.clock.now(), By: string(batch.StopInterrupted), Message: errLeft.Error()})
+			return d.record(batch.Event{Kind: batch.Closed, At: d.clock.now(), By: string(batch.StopInterrupted), Message: errStoppedNow.Error()})
 		}
 		if err := d.take(context.Background(), step); err != nil {
 			return err
@@ -254,19 +254,19 @@ func (d *driver) leave() error {
 	}
 }
 
-var errLeft = fmt.Errorf("%w: stopped immediately; run again to continue", ErrInterrupted)
+var errStoppedNow = fmt.Errorf("%w: stopped immediately; run again to continue", ErrInterrupted)
 
 // finish records that the run ended on purpose and says why it did.
 func (d *driver) finish(ctx context.Context, err error) error {
 	if err != nil {
 		if ctx.Err() != nil && !errors.Is(err, journal.ErrDead) {
-			err = errors.Join(errLeft, d.leave())
+			err = errors.Join(errStoppedNow, d.recordAndStop())
 		}
-		d.tell.finished(d.clock.now(), err)
+		d.emitter.finished(d.clock.now(), err)
 		return err
 	}
 	v := d.core.View()
-	err = stopError(d.core, d.tell.cap)
+	err = stopError(d.core, d.emitter.cap)
 	if err == nil && v.Left > v.Unselected {
 		err = fmt.Errorf("bug: %d jobs unfinished but nothing to wait for; please report with the journal",
 			v.Left-v.Unselected)
@@ -282,6 +282,6 @@ func (d *driver) finish(ctx context.Context, err error) error {
 	if e := d.record(closed); e != nil {
 		return errors.Join(err, e)
 	}
-	d.tell.finished(d.clock.now(), err)
+	d.emitter.finished(d.clock.now(), err)
 	return err
 }

@@ -48,10 +48,10 @@ func resolveEndpoint(p *Plan, cfg Config) (endpoint, error) {
 	return e, nil
 }
 
-// Foreign reports whether a run of the plan, as [Plan.Under] made it, sends its calls
+// UsesOtherHost reports whether a run of the plan, as [Plan.Under] made it, sends its calls
 // and its key to another host than the provider's own.
-func (p *Plan) Foreign() bool {
-	base := cmp.Or(p.terms.endpoint, p.Manifest.Lane.Endpoint)
+func (p *Plan) UsesOtherHost() bool {
+	base := cmp.Or(p.runTerms.endpoint, p.Manifest.Lane.Endpoint)
 	u, err := url.Parse(base)
 	if base == "" || err != nil { // a run refuses the latter
 		return false

@@ -81,11 +81,11 @@ type Event struct {
 type Progress struct {
 	Jobs     int                 `json:"jobs"`
 	States   map[State]int       `json:"states"`
-	Spent    decimal.Decimal     `json:"billed"`
+	Billed   decimal.Decimal     `json:"billed"`
 	Held     decimal.Decimal     `json:"held"` // in flight, in doubt, quarantined, or possibly billed
-	Cap      decimal.NullDecimal `json:"max_cost"`
+	MaxCost  decimal.NullDecimal `json:"max_cost"`
 	Currency string              `json:"currency"`
-	Running  []Watched           `json:"running,omitzero"`  // oldest first
+	Running  []RunningTask       `json:"running,omitzero"`  // oldest first
 	Fetching []Download          `json:"fetching,omitzero"` // oldest first
 	// Left is how long the jobs still to be run should take, wide until enough
 	// tasks have ended to tell; zero if unknown.
@@ -95,8 +95,8 @@ type Progress struct {
 	Stop string `json:"stop,omitzero"`
 }
 
-// Watched is a task that can be running now.
-type Watched struct {
+// RunningTask is a task that can be running now.
+type RunningTask struct {
 	Job      string        `json:"job"`
 	Task     string        `json:"task_id"`
 	State    State         `json:"state"`  // of the job: queued, or running once it was seen running

@@ -40,7 +40,7 @@ func ExampleRun() {
 	report, err := pipeline.Run(context.Background(), plan, pipeline.Config{
 		Output:   output,
 		Endpoint: server.URL,
-		Key:      "sk-example",
+		APIKey:   "sk-example",
 	})
 	if err != nil {
 		log.Fatal(err)

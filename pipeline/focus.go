@@ -61,8 +61,8 @@ func focusColumns() []focusColumn {
 		return focusColumn{name, func(c charge, _ string) (string, error) { return cell(c), nil }}
 	}
 	always := func(name, text string) focusColumn { return of(name, func(charge) string { return text }) }
-	cost := func(c charge) string { return c.try.Billed.Decimal.String() }
-	quantity := func(c charge) string { return c.try.Seconds.Decimal.String() }
+	cost := func(c charge) string { return c.attempt.Billed.Decimal.String() }
+	quantity := func(c charge) string { return c.attempt.Seconds.Decimal.String() }
 	price := func(c charge) string { return c.unitPrice().String() }
 	return []focusColumn{
 		of("BilledCost", cost),
@@ -93,7 +93,7 @@ func focusColumns() []focusColumn {
 		always("PublisherName", "Alibaba Cloud"),
 		of("RegionId", func(c charge) string { return focusRegion(c.job.Lane)[0] }),
 		of("RegionName", func(c charge) string { return focusRegion(c.job.Lane)[1] }),
-		of("ResourceId", func(c charge) string { return *c.try.TaskID }),
+		of("ResourceId", func(c charge) string { return *c.attempt.TaskID }),
 		of("ResourceName", func(c charge) string { return c.job.ID }),
 		always("ResourceType", "Task"),
 		always("ServiceCategory", "AI and Machine Learning"),
@@ -102,10 +102,10 @@ func focusColumns() []focusColumn {
 		of("SkuId", func(c charge) string { return c.report.Model }),
 		always("SkuMeter", "Output Video Duration"),
 		{"SkuPriceDetails", func(c charge, _ string) (string, error) {
-			return keyValues(map[string]string{"x_Mode": c.try.Mode})
+			return keyValues(map[string]string{"x_Mode": c.attempt.Mode})
 		}},
-		of("SkuPriceId", func(c charge) string { return c.job.Lane + "/" + c.report.Model + "/" + c.try.Mode }),
-		{"Tags", func(c charge, _ string) (string, error) { return keyValues(c.try.Labels) }},
+		of("SkuPriceId", func(c charge) string { return c.job.Lane + "/" + c.report.Model + "/" + c.attempt.Mode }),
+		{"Tags", func(c charge, _ string) (string, error) { return keyValues(c.attempt.Labels) }},
 		of("x_BatchName", func(c charge) string { return c.report.Batch }),
 		of("x_PriceTableDate", func(c charge) string { return c.report.PriceTable.Date }),
 	}
@@ -113,14 +113,14 @@ func focusColumns() []focusColumn {
 
 func focusAccount(c charge, account string) (string, error) {
 	if account == "" {
-		account = "key-" + c.report.Lane.Key
+		account = "key-" + c.report.Lane.KeyFingerprint
 	}
 	return account, nil
 }
 
 func focusDescription(c charge) string {
-	return fmt.Sprintf("%s %s in %s: %s s at %s %s", c.report.Model, c.try.Mode, c.job.Lane,
-		c.try.Seconds.Decimal, c.unitPrice(), c.report.Currency)
+	return fmt.Sprintf("%s %s in %s: %s s at %s %s", c.report.Model, c.attempt.Mode, c.job.Lane,
+		c.attempt.Seconds.Decimal, c.unitPrice(), c.report.Currency)
 }
 
 func focusTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }

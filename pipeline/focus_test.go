@@ -288,7 +288,7 @@ func TestFOCUSOfABatch(t *testing.T) {
 func billed(name, region, currency, price string, labels map[string]string, ends ...time.Time) *pipeline.Report {
 	unit := decimal.RequireFromString(price)
 	r := &pipeline.Report{Batch: name, Model: "wan2.2-animate-move", Currency: currency,
-		Lane: pipeline.ReportLane{Region: region, Key: "a1b2c3d4"}, Totals: pipeline.Totals{ByLabel: map[string]map[string]pipeline.Part{}}}
+		Lane: pipeline.ReportLane{Region: region, KeyFingerprint: "a1b2c3d4"}, Totals: pipeline.Totals{ByLabel: map[string]map[string]pipeline.Part{}}}
 	for label := range labels {
 		r.Totals.ByLabel[label] = map[string]pipeline.Part{}
 	}
@@ -296,7 +296,7 @@ func billed(name, region, currency, price string, labels map[string]string, ends
 		id, status := fmt.Sprintf("task-%s-%d", name, i), "SUCCEEDED"
 		day := end.In(time.FixedZone("", 8*60*60)).Format(time.DateOnly)
 		r.Jobs = append(r.Jobs, pipeline.Result{ID: fmt.Sprintf("-job-%d", i), Mode: "wan-std", Lane: region, Labels: labels, UnitPrice: unit,
-			Attempts: []pipeline.Try{{N: 1, At: end, Mode: "wan-std", Labels: labels, TaskID: &id, Status: &status, BillingDate: &day,
+			Attempts: []pipeline.Attempt{{N: 1, At: end, Mode: "wan-std", Labels: labels, TaskID: &id, Status: &status, BillingDate: &day,
 				Seconds: decimal.NewNullDecimal(decimal.NewFromInt(1)), Billed: decimal.NewNullDecimal(unit)}}})
 		r.Totals.Billed = r.Totals.Billed.Add(unit)
 		r.Totals.BilledSeconds = r.Totals.BilledSeconds.Add(decimal.NewFromInt(1))

@@ -56,21 +56,21 @@ func openFolder(ctx context.Context, path string, core *batch.Batch, create bool
 	if err != nil {
 		return nil, fmt.Errorf("open batch folder: %w", err)
 	}
-	f := &folder{path: path, root: root, disk: cfg.seams.on(root), core: core}
-	if f.lock, err = acquire(ctx, cfg, filepath.Join(path, lockName), self(path), "batch "+path, nil); err != nil {
+	f := &folder{path: path, root: root, disk: cfg.testHooks.on(root), core: core}
+	if f.lock, err = acquire(ctx, cfg, filepath.Join(path, lockName), thisProcess(path), "batch "+path, nil); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	if err := f.replay(create); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
-	if err := f.witnessed(); err != nil {
+	if err := f.checkAgainstReport(); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
 }
 
 func (f *folder) replay(create bool) error {
-	log, err := journal.Open(f.disk, journalName, noting(&f.begun, replayInto(f.core)))
+	log, err := journal.Open(f.disk, journalName, notingBegin(&f.begun, replayInto(f.core)))
 	if create && errors.Is(err, fs.ErrNotExist) {
 		log, err = journal.Create(f.disk, journalName)
 	}
@@ -95,8 +95,8 @@ func replayInto(core *batch.Batch) func(int, json.RawMessage) error {
 	}
 }
 
-// noting also notes when the batch of a journal began.
-func noting(begun *time.Time, fold func(int, json.RawMessage) error) func(int, json.RawMessage) error {
+// notingBegin also notes when the batch of a journal began.
+func notingBegin(begun *time.Time, fold func(int, json.RawMessage) error) func(int, json.RawMessage) error {
 	return func(line int, payload json.RawMessage) error {
 		if err := fold(line, payload); err != nil || !begun.IsZero() {
 			return err
@@ -185,8 +185,8 @@ func holderText(holder, other journal.Owner) string {
 	return text
 }
 
-// self is this process as the holder of a lock.
-func self(batchPath string) journal.Owner {
+// thisProcess is this process as the holder of a lock.
+func thisProcess(batchPath string) journal.Owner {
 	host, _ := os.Hostname() // a courtesy to people: none is no error
 	if abs, err := filepath.Abs(batchPath); err == nil {
 		batchPath = abs

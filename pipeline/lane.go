@@ -40,7 +40,7 @@ func holdLane(ctx context.Context, cfg Config, e endpoint, w *workers, f *folder
 	if err := disk.MakeFolder(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of lane locks: %w", err)
 	}
-	h := &laneHold{core: f.core, owner: self(f.path), life: w.plan.Manifest.Limits.TaskLife}
+	h := &laneHold{core: f.core, owner: thisProcess(f.path), life: w.plan.Manifest.Limits.TaskLife}
 	h.owner.Begun = f.begun
 	if len(f.core.View().InDoubt) > 0 {
 		h.marked = true
@@ -72,7 +72,7 @@ func reserved(last, us journal.Owner, path string, clock func() (time.Time, erro
 	}
 	core := batch.New(batch.Settings{}, nil)
 	var begun time.Time
-	_, err := readJournal(last.Batch, noting(&begun, replayInto(core)))
+	_, err := readJournal(last.Batch, notingBegin(&begun, replayInto(core)))
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || err == nil && !last.Begun.IsZero() && !begun.Equal(last.Begun): // an older program did not say
 		return reservedByAbsent(last, us, path, clock)

@@ -268,8 +268,8 @@ func TestForeignEndpoint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if byManifest.Foreign() != want || byFlag.Foreign() != want {
-			t.Errorf("%q: by the manifest %t, by a flag %t, want %t", endpoint, byManifest.Foreign(), byFlag.Foreign(), want)
+		if byManifest.UsesOtherHost() != want || byFlag.UsesOtherHost() != want {
+			t.Errorf("%q: by the manifest %t, by a flag %t, want %t", endpoint, byManifest.UsesOtherHost(), byFlag.UsesOtherHost(), want)
 		}
 	}
 }

@@ -161,7 +161,7 @@ func (l *listing) checkPair(found *problems, p *Pair) (output string, ok bool) {
 
 // checkUnique goes through the pairs once more to tell which of them share a
 // name, if any do.
-func (l *listing) checkUnique(found *problems, ids, outputs *repeats) error {
+func (l *listing) checkUnique(found *problems, ids, outputs *duplicates) error {
 	if ids.none() && outputs.none() {
 		return nil
 	}

@@ -54,7 +54,7 @@ func openStore(setting, text string, cfg Config) (*store.Store, error) {
 		names := map[string]string{store.OSS: "OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET", store.S3: "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"}
 		return nil, fmt.Errorf("%w: there are no credentials for %s (%s); set %s", ErrUsage, setting, l.Name(), names[l.Kind])
 	}
-	s, err := store.Open(store.Config{Location: l, Credentials: credentials, Proxy: cfg.Proxy, Transport: cfg.seams.buckets})
+	s, err := store.Open(store.Config{Location: l, Credentials: credentials, Proxy: cfg.Proxy, Transport: cfg.testHooks.buckets})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrUsage, setting, err)
 	}

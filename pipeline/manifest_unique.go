@@ -22,8 +22,8 @@ func (t *tally) add(name string) {
 
 // repeated returns the names that were added more than once, and empties the
 // tally.
-func (t *tally) repeated() *repeats {
-	r := &repeats{seed: t.seed, proof: maphash.MakeSeed()}
+func (t *tally) repeated() *duplicates {
+	r := &duplicates{seed: t.seed, proof: maphash.MakeSeed()}
 	for i, bucket := range t.buckets {
 		slices.Sort(bucket)
 		for j := 1; j < len(bucket); j++ {
@@ -41,10 +41,10 @@ func (t *tally) repeated() *repeats {
 	return r
 }
 
-// repeats are names of which each was seen more than once, in order of their
+// duplicates are names of which each was seen more than once, in order of their
 // hashes. Two names that merely share a hash are told apart by a second one, 128
 // bits together.
-type repeats struct {
+type duplicates struct {
 	seed, proof maphash.Seed
 	hashes      []uint64
 	firsts      []first // in the same order
@@ -58,16 +58,16 @@ type first struct {
 	pair  pairRef
 }
 
-func (r *repeats) none() bool { return len(r.hashes) == 0 }
+func (r *duplicates) none() bool { return len(r.hashes) == 0 }
 
 // has reports whether a name was seen more than once.
-func (r *repeats) has(name string) bool {
+func (r *duplicates) has(name string) bool {
 	_, found := slices.BinarySearch(r.hashes, maphash.String(r.seed, name))
 	return found
 }
 
 // claim notes that a pair uses a name, and returns the pair that has it already.
-func (r *repeats) claim(name string, by pairRef) (pairRef, bool) {
+func (r *duplicates) claim(name string, by pairRef) (pairRef, bool) {
 	i, found := slices.BinarySearch(r.hashes, maphash.String(r.seed, name))
 	if !found {
 		return pairRef{}, false

@@ -231,7 +231,7 @@ func TestFolderHasOneWriter(t *testing.T) {
 				return
 			}
 			_, resolve := pipeline.Resolve(r.folder(), "job-000", pipeline.Abandon, "")
-			_, run := r.try(t.Context(), plan, func(c *pipeline.Config) { c.Key, c.OnEvent = "sk-another-lane", nil })
+			_, run := r.try(t.Context(), plan, func(c *pipeline.Config) { c.APIKey, c.OnEvent = "sk-another-lane", nil })
 			for what, err := range map[string]error{"resolve": resolve, "run on another lane": run} {
 				if !errors.Is(err, pipeline.ErrLocked) {
 					t.Errorf("%s beside a run: %v", what, err)

@@ -36,19 +36,19 @@ type PlanOptions struct {
 // Job is a pair with all settings resolved: what would be sent, what it is
 // likely to cost, what is reserved for it, and where its video goes.
 type Job struct {
-	ID        string              // the pair's, unique ignoring case
-	Key       string              // content key, 64 hex digits: equal keys are the same work
-	Image     string              // what to send: a path, joined with the manifest's folder, or a URL, whose query is a secret
-	Video     string              // likewise
-	ImageName string              // what may be shown, logged and stored: as in the manifest, URLs without query and fragment
-	VideoName string              // likewise
-	Mode      Mode                // never ""
-	Labels    map[string]string   // the manifest's, overridden by the pair's; nil when there are none
-	Length    decimal.NullDecimal // seconds of the driving video; not valid when unknown
-	UnitPrice decimal.Decimal     // list price per second of output, in the plan's currency
-	Estimated Range               // money; unit price times length, or times 2 to 30 s when that is unknown
-	Hold      decimal.Decimal     // money reserved until the outcome is known; see the package's promise about the cap
-	File      string              // the video's path below videos/, with forward slashes
+	ID         string              // the pair's, unique ignoring case
+	ContentKey string              // content key, 64 hex digits: equal keys are the same work
+	Image      string              // what to send: a path, joined with the manifest's folder, or a URL, whose query is a secret
+	Video      string              // likewise
+	ImageName  string              // what may be shown, logged and stored: as in the manifest, URLs without query and fragment
+	VideoName  string              // likewise
+	Mode       Mode                // never ""
+	Labels     map[string]string   // the manifest's, overridden by the pair's; nil when there are none
+	Length     decimal.NullDecimal // seconds of the driving video; not valid when unknown
+	UnitPrice  decimal.Decimal     // list price per second of output, in the plan's currency
+	Estimated  Range               // money; unit price times length, or times 2 to 30 s when that is unknown
+	Hold       decimal.Decimal     // money reserved until the outcome is known; see the package's promise about the cap
+	File       string              // the video's path below videos/, with forward slashes
 
 	ReusedFrom  string // the work of another batch that is taken instead, "" if none; see [Plan.Under]
 	ImageSHA256 string // of a local file's bytes, hex; "" for a URL. A run uploads local files
@@ -85,7 +85,7 @@ type Plan struct {
 	keep     func(*Job) bool // of the pairs' jobs; nil keeps all
 	work     workload
 	warnings warnings
-	terms    terms
+	runTerms runTerms
 	reuse    reusables
 	bound    bool // to a configuration, by [Plan.Under]
 }
@@ -149,7 +149,7 @@ func (p *Plan) survey(ctx context.Context) error {
 		}
 		n++
 		p.work.add(&j)
-		keys.add(j.Key)
+		keys.add(j.ContentKey)
 		p.warnJob(&j)
 	}
 	if keys := keys.repeated(); !keys.none() {
@@ -163,7 +163,7 @@ func (p *Plan) survey(ctx context.Context) error {
 
 // warnRepeated tells of jobs that are the same work, given the keys that several
 // have: of the first such job by name, of the others by their number.
-func (p *Plan) warnRepeated(keys *repeats) error {
+func (p *Plan) warnRepeated(keys *duplicates) error {
 	names := map[pairRef]string{} // of jobs that may turn out to be repeated
 	n := int32(0)
 	for j, err := range p.Jobs() {
@@ -171,13 +171,13 @@ func (p *Plan) warnRepeated(keys *repeats) error {
 			return err
 		}
 		n++
-		first, twice := keys.claim(j.Key, pairRef{index: n})
+		first, twice := keys.claim(j.ContentKey, pairRef{index: n})
 		if twice {
 			text := fmt.Sprintf("%s is the same work as %s and would be paid again", j.ID, cmp.Or(names[first], "an earlier job"))
 			p.warnings["repeated"] = &warning{first: text, count: keys.more}
 			return nil
 		}
-		if len(names) < maxProblems && keys.has(j.Key) {
+		if len(names) < maxProblems && keys.has(j.ContentKey) {
 			names[pairRef{index: n}] = j.ID
 		}
 	}
@@ -241,19 +241,19 @@ func (p *Plan) job(pair *Pair) Job {
 	unit, length := p.units[mode], p.files.of(pair.Video).length
 	key := contentKey(m, mode, p.files.identity(pair.Image), p.files.identity(pair.Video))
 	return Job{
-		ID:        pair.ID,
-		Key:       key,
-		Image:     m.resolve(pair.Image),
-		Video:     m.resolve(pair.Video),
-		ImageName: withoutQuery(pair.Image),
-		VideoName: withoutQuery(pair.Video),
-		Mode:      mode,
-		Labels:    mergeLabels(m.Labels, pair.Labels),
-		Length:    length,
-		UnitPrice: unit,
-		Estimated: money(unit, secondsOf(length)),
-		Hold:      pricing.Hold(unit, length),
-		File:      expand(m.Output.File, pair, mode),
+		ID:         pair.ID,
+		ContentKey: key,
+		Image:      m.resolve(pair.Image),
+		Video:      m.resolve(pair.Video),
+		ImageName:  withoutQuery(pair.Image),
+		VideoName:  withoutQuery(pair.Video),
+		Mode:       mode,
+		Labels:     mergeLabels(m.Labels, pair.Labels),
+		Length:     length,
+		UnitPrice:  unit,
+		Estimated:  money(unit, secondsOf(length)),
+		Hold:       pricing.Hold(unit, length),
+		File:       expand(m.Output.File, pair, mode),
 
 		ReusedFrom:  p.reuse[key].origin,
 		ImageSHA256: p.files.digest(pair.Image),

@@ -35,14 +35,14 @@ type planDocument struct {
 	Store    string              `json:"output_store,omitempty"`
 	Inputs   string              `json:"inputs_store,omitempty"`
 	Lane     laneDocument        `json:"lane"`
-	Terms    terms               `json:"run"`
+	Terms    runTerms            `json:"run"`
 	Settings EstimateSettings    `json:"settings"`
 	Prices   PriceTable          `json:"price_table"`
 	Total    Range               `json:"estimated"`
 }
 
-// terms are what a run is told besides its manifest and that decides about money.
-type terms struct {
+// runTerms are what a run is told besides its manifest and that decides about money.
+type runTerms struct {
 	Output        string              `json:"output"` // the folder whose journal says what is done already
 	Limit         int                 `json:"limit"`
 	Only          []string            `json:"only"`
@@ -61,7 +61,7 @@ type terms struct {
 func (p *Plan) Under(cfg Config) (*Plan, error) {
 	bound := *p
 	bound.bound = true
-	bound.terms = terms{Output: cfg.Output, Limit: cfg.Limit, Only: cfg.Only, RetryFailed: cfg.RetryFailed,
+	bound.runTerms = runTerms{Output: cfg.Output, Limit: cfg.Limit, Only: cfg.Only, RetryFailed: cfg.RetryFailed,
 		AcceptChanges: cfg.AcceptChanges, Reuse: cfg.Reuse, maxCost: cfg.MaxCost, endpoint: cfg.Endpoint}
 	return &bound, bound.findReusable(cfg)
 }
@@ -104,11 +104,11 @@ func (p *Plan) document() planDocument {
 	doc := planDocument{
 		Version: 1, Batch: m.Name, Currency: p.Currency, MaxCost: m.Budget.MaxCost, Output: m.Output.File,
 		Store: m.Output.Store, Inputs: m.Inputs.Store,
-		Lane:  laneDocument{Workspace: m.Lane.Workspace, APIKeyEnv: m.Lane.APIKeyEnv, Endpoint: cmp.Or(p.terms.endpoint, m.Lane.Endpoint)},
-		Terms: p.terms, Settings: e.Settings, Prices: e.Prices, Total: e.Money,
+		Lane:  laneDocument{Workspace: m.Lane.Workspace, APIKeyEnv: m.Lane.APIKeyEnv, Endpoint: cmp.Or(p.runTerms.endpoint, m.Lane.Endpoint)},
+		Terms: p.runTerms, Settings: e.Settings, Prices: e.Prices, Total: e.Money,
 	}
-	if p.terms.maxCost.Valid {
-		doc.MaxCost = p.terms.maxCost
+	if p.runTerms.maxCost.Valid {
+		doc.MaxCost = p.runTerms.maxCost
 	}
 	doc.Terms.Only, doc.Terms.Reuse = append([]string{}, doc.Terms.Only...), append([]string{}, doc.Terms.Reuse...) // never null
 	return doc
@@ -121,7 +121,7 @@ func (p *Plan) documents() iter.Seq2[[]byte, error] {
 			var text []byte
 			if err == nil {
 				d := jobDocument{
-					ID: j.ID, Key: j.Key, Image: j.ImageName, Video: j.VideoName, Mode: j.Mode, Labels: j.Labels,
+					ID: j.ID, Key: j.ContentKey, Image: j.ImageName, Video: j.VideoName, Mode: j.Mode, Labels: j.Labels,
 					Length: j.Length, UnitPrice: j.UnitPrice, Hold: j.Hold, File: j.File, Reused: j.ReusedFrom,
 				}
 				d.Estimated.Low, d.Estimated.High = j.Estimated.Low, j.Estimated.High

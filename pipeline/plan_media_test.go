@@ -284,7 +284,7 @@ func TestMediaCache(t *testing.T) {
 		t.Errorf("the cache was not used (-first +second):\n%s", diff)
 	}
 	c.age("v.mp4", 2*time.Hour)
-	if second := c.plan(); second.Length.Decimal.String() != "9" || second.Key == first.Key {
+	if second := c.plan(); second.Length.Decimal.String() != "9" || second.ContentKey == first.ContentKey {
 		t.Errorf("a changed file was not read again: %v", second.Length)
 	}
 }

@@ -183,8 +183,8 @@ func TestNewPlan(t *testing.T) {
 	}
 	keys := map[string]bool{}
 	for i := range got {
-		keys[got[i].Key] = len(got[i].Key) == 64
-		got[i].Key = ""
+		keys[got[i].ContentKey] = len(got[i].ContentKey) == 64
+		got[i].ContentKey = ""
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("jobs differ (-want +got):\n%s", diff)
@@ -302,7 +302,7 @@ func TestNewPlanStopsWithItsContext(t *testing.T) {
 // The key is the identity of the work: bytes, model, mode and options, not names.
 func TestContentKey(t *testing.T) {
 	key := func(manifest string, files map[string][]byte) string {
-		return jobs(t, mustPlan(t, folder(t, manifest, files)))[0].Key
+		return jobs(t, mustPlan(t, folder(t, manifest, files)))[0].ContentKey
 	}
 	const text = "version: 1\nlane: {region: beijing}\npairs: [{image: a.png, video: b.mp4}]\n"
 	files := func() map[string][]byte {
@@ -352,7 +352,7 @@ func TestContentKeyIgnoresSignatures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return jobs(t, p)[0].Key
+		return jobs(t, p)[0].ContentKey
 	}
 	signature := rapid.SampledFrom([]string{
 		"X-Amz-Signature", "x-amz-date", "X-AMZ-Security-Token", "x-oss-signature", "X-Oss-Date", "OSSAccessKeyId",

@@ -45,7 +45,7 @@ func (p *Plan) Preview(cfg Config) (*Preview, error) {
 			return nil, err
 		}
 	}
-	events, changed, err := differences(core, p, cfg, folder)
+	events, changed, err := planEvents(core, p, cfg, folder)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (p *Plan) Preview(cfg Config) (*Preview, error) {
 			return nil, err // unreachable: they were made for this core
 		}
 	}
-	if err := choose(core, p, cfg); err != nil {
+	if err := selectJobs(core, p, cfg); err != nil {
 		return nil, err
 	}
 	pv.Refusal = refuseChanged(changed)

@@ -41,7 +41,7 @@ type Remote struct {
 	Transport http.RoundTripper
 
 	mu    sync.Mutex // held while looking; guards all below
-	seen  map[mediumKey]finding
+	seen  map[mediumKey]probeResult
 	spent time.Duration
 }
 
@@ -51,8 +51,8 @@ const (
 	remoteAtOnce = 8                // files
 )
 
-// finding is what became of looking into one file.
-type finding struct {
+// probeResult is what became of looking into one file.
+type probeResult struct {
 	known facts
 	err   error
 }
@@ -75,7 +75,7 @@ func (r *Remote) look(ctx context.Context, endpoint string, files []*file) error
 	bounded, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
 
-	findings := make([]finding, len(files))
+	findings := make([]probeResult, len(files))
 	var group errgroup.Group
 	group.SetLimit(remoteAtOnce)
 	for i, f := range files {
@@ -107,41 +107,41 @@ func (r *Remote) look(ctx context.Context, endpoint string, files []*file) error
 	return nil
 }
 
-func (r *Remote) remember(key mediumKey, what finding) {
+func (r *Remote) remember(key mediumKey, what probeResult) {
 	if errors.Is(what.err, errNoTime) {
 		return
 	}
 	if r.seen == nil {
-		r.seen = map[mediumKey]finding{}
+		r.seen = map[mediumKey]probeResult{}
 	}
 	r.seen[key] = what
 }
 
 // probe looks into one file.
-func probe(ctx context.Context, client *http.Client, key mediumKey) finding {
+func probe(ctx context.Context, client *http.Client, key mediumKey) probeResult {
 	r, err := media.OpenRemote(ctx, client, key.place)
 	if err != nil {
-		return finding{err: err}
+		return probeResult{err: err}
 	}
 	known, err := headers(r, r.Size(), key.video)
-	return finding{known, err}
+	return probeResult{known, err}
 }
 
 // conclude judges what was found: the file, or why it could not be looked into.
-func (f *file) conclude(what finding) {
+func (f *file) conclude(what probeResult) {
 	switch {
 	case what.err == nil:
 		f.judge(what.known)
 	case errors.Is(what.err, media.ErrFormat), errors.Is(what.err, media.ErrTruncated):
 		f.unreadable(what.err)
 	default:
-		f.note("remote", "could not be looked into (%s); the provider fetches it by itself", obstacle(what.err))
+		f.note("remote", "could not be looked into (%s); the provider fetches it by itself", probeFailure(what.err))
 	}
 }
 
-// obstacle says in words of our own why a file could not be looked into: errors
+// probeFailure says in words of our own why a file could not be looked into: errors
 // of the network may repeat what a server sent, and with it a signature.
-func obstacle(err error) string {
+func probeFailure(err error) string {
 	var status media.StatusError
 	var lookup *net.DNSError
 	var cert *tls.CertificateVerificationError

@@ -137,7 +137,7 @@ func TestRemoteLengths(t *testing.T) {
 		t.Errorf("a plan without a Remote used the network: %v", s.asked)
 	}
 	// The identity of the work does not depend on whether anybody looked.
-	if jobs(t, offline)[0].Key != jobs(t, p)[0].Key {
+	if jobs(t, offline)[0].ContentKey != jobs(t, p)[0].ContentKey {
 		t.Error("the content key changed")
 	}
 }

@@ -29,11 +29,11 @@ type Report struct {
 	Inputs         string      `json:"inputs,omitzero"` // folder that local images and videos are relative to, as seen from the batch folder; "" if unknown
 	GeneratedAt    time.Time   `json:"generated_at"`    // of the newest record: a report is as old as its journal
 	Complete       bool        `json:"complete"`        // nothing is left for Run to do
-	Stopped        *Stopped    `json:"stopped"`         // how the newest run ended; null while it goes on, and if it was killed
+	Stopped        *RunEnd     `json:"stopped"`         // how the newest run ended; null while it goes on, and if it was killed
 	Currency       string      `json:"currency"`
 	PriceTable     PriceTable  `json:"price_table"`
 	LatestPrices   *PriceTable `json:"latest_price_table,omitzero"` // of the newest run, if it is another: each job has its unit price
-	Budget         Headroom    `json:"budget"`
+	Budget         BudgetState `json:"budget"`
 	Note           string      `json:"note"`
 	Totals         Totals      `json:"totals"`
 	Jobs           []Result    `json:"jobs"` // in manifest order
@@ -48,13 +48,13 @@ type JournalHead struct {
 
 // ReportLane says where the batch ran last.
 type ReportLane struct {
-	Region   string `json:"region"`
-	Key      string `json:"key"` // fingerprint, never the key; "" if the batch never ran
-	Endpoint string `json:"endpoint"`
+	Region         string `json:"region"`
+	KeyFingerprint string `json:"key"` // fingerprint, never the key; "" if the batch never ran
+	Endpoint       string `json:"endpoint"`
 }
 
-// Stopped says how a run ended on purpose.
-type Stopped struct {
+// RunEnd says how a run ended on purpose.
+type RunEnd struct {
 	At      time.Time `json:"at"`
 	Reason  string    `json:"reason"`  // finished, budget, account, key, setup, disk, deadline or interrupted
 	Message string    `json:"message"` // what a person was told; "" if nothing was in the way
@@ -104,14 +104,14 @@ type Part struct {
 // those of its newest create; money is that of all its tasks. What is not known, or
 // not yet, is null.
 type Result struct {
-	ID     string            `json:"id"`
-	Key    string            `json:"key"` // content key
-	State  State             `json:"state"`
-	Mode   string            `json:"mode"`  // wan-std or wan-pro
-	Lane   string            `json:"lane"`  // its region: a batch has one lane
-	Image  string            `json:"image"` // as the manifest has it, a URL without its query
-	Video  string            `json:"video"`
-	Labels map[string]string `json:"labels"` // empty, never null
+	ID         string            `json:"id"`
+	ContentKey string            `json:"key"` // content key
+	State      State             `json:"state"`
+	Mode       string            `json:"mode"`  // wan-std or wan-pro
+	Lane       string            `json:"lane"`  // its region: a batch has one lane
+	Image      string            `json:"image"` // as the manifest has it, a URL without its query
+	Video      string            `json:"video"`
+	Labels     map[string]string `json:"labels"` // empty, never null
 
 	TaskID      *string    `json:"task_id"`      // null before the first create, and if the newest one made no task that is known
 	RequestID   *string    `json:"request_id"`   // the provider's, of the create that made the task
@@ -128,7 +128,7 @@ type Result struct {
 	Billed       decimal.NullDecimal `json:"billed"`        // null if a task succeeded without usage
 	File         *File               `json:"file"`
 	ReusedFrom   *string             `json:"reused_from"` // batch/job that made the file, and where; then nothing is billed here for it
-	Attempts     []Try               `json:"attempts"`    // oldest first; empty, never null
+	Attempts     []Attempt           `json:"attempts"`    // oldest first; empty, never null
 	Error        *Failure            `json:"error"`       // null unless the job is failed, lost or quarantined
 }
 
@@ -147,8 +147,8 @@ type File struct {
 	Duration decimal.Decimal `json:"duration"` // seconds, read from the file
 }
 
-// Try is one create and what became of it.
-type Try struct {
+// Attempt is one create and what became of it.
+type Attempt struct {
 	N           int                 `json:"n"`       // from 1
 	Outcome     string              `json:"outcome"` // accepted, refused, unanswered, absent, adopted or quarantined
 	At          time.Time           `json:"at"`      // of its intent, by our clock
@@ -208,12 +208,12 @@ func newReportOf(core *batch.Batch, head journal.Head, folder string, counts fun
 		Jobs:   []Result{},
 	}
 	if run := core.LastRun(); run != nil {
-		r.Lane.Key, r.Lane.Endpoint, r.ManifestSHA256 = run.Key, run.Endpoint, run.ManifestSHA256
+		r.Lane.KeyFingerprint, r.Lane.Endpoint, r.ManifestSHA256 = run.Key, run.Endpoint, run.ManifestSHA256
 		r.Inputs = run.Settings[inputsSetting]
 		r.LatestPrices = latestPrices(run, r.PriceTable)
 	}
 	if end := core.Closed(); end != nil {
-		r.Stopped = &Stopped{At: end.At.UTC(), Reason: end.By, Message: end.Message}
+		r.Stopped = &RunEnd{At: end.At.UTC(), Reason: end.By, Message: end.Message}
 	}
 	for job := range core.Jobs() {
 		if job.Removed && job.State == batch.StatePending && len(job.Attempts) == 0 {

@@ -68,7 +68,7 @@ func (r Result) cells(labels []string) []string {
 			failure[3] = strconv.FormatBool(*e.Charged)
 		}
 	}
-	row := []string{r.ID, r.Key, string(r.State), r.Mode, r.Lane, r.Image, r.Video, text(r.TaskID), text(r.RequestID),
+	row := []string{r.ID, r.ContentKey, string(r.State), r.Mode, r.Lane, r.Image, r.Video, text(r.TaskID), text(r.RequestID),
 		stamp(r.SubmittedAt), stamp(r.ScheduledAt), stamp(r.EndedAt), stamp(r.StoredAt), amount(r.QueueSeconds), amount(r.RunSeconds)}
 	row = append(row, usage...)
 	row = append(row, r.UnitPrice.String(), r.Estimated.String(), amount(r.Billed))
@@ -96,7 +96,7 @@ func (t table) row(cells ...string) {
 			_ = t.w.WriteByte(',') // flush tells of a failure
 		}
 		if cell != "" {
-			_, _ = t.w.WriteString(`"` + strings.ReplaceAll(inert(cell), `"`, `""`) + `"`)
+			_, _ = t.w.WriteString(`"` + strings.ReplaceAll(neutralizeFormula(cell), `"`, `""`) + `"`)
 		}
 	}
 	_ = t.w.WriteByte('\n')
@@ -112,11 +112,11 @@ const (
 	cellEnds     = ",;|\t\r\n\""
 )
 
-// inert keeps a spreadsheet from running a cell: an apostrophe goes before every
+// neutralizeFormula keeps a spreadsheet from running a cell: an apostrophe goes before every
 // sign that could begin a formula, at the start and after whatever could be taken
 // for the start of another cell. Amounts are never negative here, so no honest
 // number is touched.
-func inert(cell string) string {
+func neutralizeFormula(cell string) string {
 	return guarded(cell, func(b *strings.Builder, sign rune) {
 		b.WriteByte('\'')
 		b.WriteRune(sign)

@@ -39,10 +39,10 @@ func StatusWithout(folder string, endpoints ...string) (*Report, error) {
 	})
 }
 
-// MadeAt lists the endpoints at which the tasks of a batch were made, or may have
+// Endpoints lists the endpoints at which the tasks of a batch were made, or may have
 // been, by its journal: its report tells only the last one. It is none if there is no
 // task.
-func MadeAt(folder string) ([]string, error) {
+func Endpoints(folder string) ([]string, error) {
 	made := map[attempt]string{}
 	_, err := readJournal(folder, placing(made, func(int, json.RawMessage) error { return nil }))
 	return slices.Compact(slices.Sorted(maps.Values(made))), err

@@ -261,7 +261,7 @@ func testPageOfHostileText(t *testing.T, p *tab) {
 		j.State = []pipeline.State{"failed", "quarantined", pipeline.State(evil)}[i]
 		j.Error = &pipeline.Failure{Code: evil, Message: evil, Hint: "wanbatch resolve a';window.owned=5;' " + evil + " --adopt " + evil,
 			Commands: []string{"wanbatch resolve a b --adopt " + evil, evil}}
-		j.Attempts = []pipeline.Try{{N: 1, Outcome: evil, Candidates: []string{evil, "$(touch owned)"}}}
+		j.Attempts = []pipeline.Attempt{{N: 1, Outcome: evil, Candidates: []string{evil, "$(touch owned)"}}}
 	}
 	file := filepath.Join(t.TempDir(), "report.html")
 	writePage(t, file, r)
@@ -419,7 +419,7 @@ func pageOf(n int) *pipeline.Report {
 		length := decimal.New(int64(20+i*7%200), -1)
 		labels := map[string]string{"client": []string{"acme", "globex", "initech"}[i%3], "campaign": fmt.Sprintf("week-%02d", i%14)}
 		j := pipeline.Result{ID: fmt.Sprintf("dancer-%03d--routine-%d", i/4, i%4), State: "done", Mode: []string{"wan-std", "wan-pro"}[i%5/4], Labels: labels,
-			Image: fmt.Sprintf("https://media.example.com/%d.png", i), Video: "https://media.example.com/dance.mp4", UnitPrice: price, Estimated: length.Mul(price), Attempts: []pipeline.Try{}}
+			Image: fmt.Sprintf("https://media.example.com/%d.png", i), Video: "https://media.example.com/dance.mp4", UnitPrice: price, Estimated: length.Mul(price), Attempts: []pipeline.Attempt{}}
 		submitted, started := at.Add(time.Duration(max(0, i-2)*2)*time.Minute), at.Add(time.Duration(i*2)*time.Minute)
 		ended, stored := started.Add(110*time.Second), started.Add(115*time.Second)
 		j.SubmittedAt, j.ScheduledAt, j.EndedAt = &submitted, &started, &ended

@@ -16,12 +16,12 @@ func newResult(job batch.Job, region, folder string) Result {
 		job.Plan.UnitPrice = job.Attempts[n-1].Price // prices may have changed since
 	}
 	r := Result{
-		ID: job.ID, Key: job.Plan.Key, State: State(job.State), Mode: job.Plan.Mode, Lane: region,
+		ID: job.ID, ContentKey: job.Plan.Key, State: State(job.State), Mode: job.Plan.Mode, Lane: region,
 		Image: job.Plan.Image, Video: job.Plan.Video, Labels: neverNull(job.Plan.Labels),
-		UnitPrice: job.Plan.UnitPrice, Estimated: estimated(job.Plan), Attempts: []Try{},
+		UnitPrice: job.Plan.UnitPrice, Estimated: estimated(job.Plan), Attempts: []Attempt{},
 	}
 	for _, a := range job.Attempts {
-		r.Attempts = append(r.Attempts, newTry(a))
+		r.Attempts = append(r.Attempts, newAttempt(a))
 	}
 	if len(job.Attempts) > 0 {
 		r.newest(job.Attempts[len(job.Attempts)-1])
@@ -59,8 +59,8 @@ func (r *Result) newest(a batch.Attempt) {
 	}
 }
 
-func newTry(a batch.Attempt) Try {
-	t := Try{N: a.N, Outcome: string(a.Outcome), At: a.At.UTC(), Mode: a.Mode, Labels: neverNull(a.Labels), TaskID: optional(a.Task), RequestID: optional(a.Request),
+func newAttempt(a batch.Attempt) Attempt {
+	t := Attempt{N: a.N, Outcome: string(a.Outcome), At: a.At.UTC(), Mode: a.Mode, Labels: neverNull(a.Labels), TaskID: optional(a.Task), RequestID: optional(a.Request),
 		Code: a.Code, Candidates: a.Candidates}
 	if a.Outcome == batch.Intended {
 		t.Outcome = string(batch.Unanswered)

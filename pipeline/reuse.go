@@ -48,13 +48,13 @@ func (r reusables) find(source string, wanted map[string]string, here endpoint) 
 		return nil, fmt.Errorf("%w: reuse %s: it is no batch folder, nor a report or journal in one (%w)", ErrUsage, source, err)
 	}
 	defer f.Close() // read only: nothing can be lost
-	core, made := batch.New(batch.Settings{}, nil), makers{}
+	core, made := batch.New(batch.Settings{}, nil), artifactOrigins{}
 	fold := replayInto(core)
 	_, _, err = journal.Replay(f, func(line int, payload json.RawMessage) error {
 		if err := fold(line, payload); err != nil {
 			return err
 		}
-		return made.see(core, payload)
+		return made.add(core, payload)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reuse %s: %w", source, err)
@@ -74,11 +74,11 @@ func (r reusables) find(source string, wanted map[string]string, here endpoint) 
 	return notes, nil
 }
 
-// makers tells of each job that is done who made its artifact: batch/job at
+// artifactOrigins tells of each job that is done who made its artifact: batch/job at
 // endpoint.
-type makers map[string]string
+type artifactOrigins map[string]string
 
-func (m makers) see(core *batch.Batch, payload json.RawMessage) error {
+func (m artifactOrigins) add(core *batch.Batch, payload json.RawMessage) error {
 	e, err := journal.Decode(payload)
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func (p *Plan) findReusable(cfg Config) error {
 		if err != nil {
 			return err
 		}
-		wanted[job.Key] = job.ID
+		wanted[job.ContentKey] = job.ID
 	}
 	p.reuse, p.warnings = reusables{}, maps.Clone(p.warnings)
 	for _, source := range cfg.Reuse {
@@ -156,14 +156,14 @@ func reuse(ctx context.Context, f *folder, p *Plan, cfg Config) error {
 	if len(p.reuse) == 0 {
 		return nil
 	}
-	keeper, err := newKeeper(&p.Manifest, f, cfg)
+	bucket, err := newResultBucket(&p.Manifest, f, cfg)
 	if err != nil {
 		return err
 	}
-	if keeper != nil {
-		defer keeper.close()
+	if bucket != nil {
+		defer bucket.close()
 	}
-	tell := &teller{core: f.core, cfg: cfg, cap: cfg.cap(p)}
+	emit := &emitter{core: f.core, cfg: cfg, cap: cfg.cap(p)}
 	now := coreTime(f.core, time.Now())
 	returning := f.core.Returning(now)
 	if cfg.RetryFailed {
@@ -192,8 +192,8 @@ func reuse(ctx context.Context, f *folder, p *Plan, cfg Config) error {
 		}
 		artifact := &work.artifact
 		artifact.Path, artifact.Address = name, ""
-		if keeper != nil {
-			if artifact, err = keeper.put(ctx, f.disk, *artifact); err != nil {
+		if bucket != nil {
+			if artifact, err = bucket.put(ctx, f.disk, *artifact); err != nil {
 				return storeError(ctx, err)
 			}
 		}
@@ -206,8 +206,8 @@ func reuse(ctx context.Context, f *folder, p *Plan, cfg Config) error {
 			return err
 		}
 		stored, _ := f.core.Job(job.ID)
-		tidy(f.disk, stored)
-		tell.recorded(events[len(events)-1])
+		removeLeftovers(f.disk, stored)
+		emit.recorded(events[len(events)-1])
 	}
 	return nil
 }

@@ -96,7 +96,7 @@ func TestReuse(t *testing.T) {
 	r.wantProven("summer")
 
 	// All of it, by a report and without a key; then a journal that has it from there.
-	autumn := r.run(r.work("autumn", "p=1", "q=3"), reusing(r.in("summer/report.json")), func(c *pipeline.Config) { c.Key = "" })
+	autumn := r.run(r.work("autumn", "p=1", "q=3"), reusing(r.in("summer/report.json")), func(c *pipeline.Config) { c.APIKey = "" })
 	winter := r.run(r.work("winter", "w=1"), reusing(r.in("autumn/journal.jsonl")))
 	r.wantCreates(3)
 	if !autumn.Complete || !winter.Complete || *winter.Jobs[0].ReusedFrom != "spring/a at "+r.server.URL {

@@ -32,7 +32,7 @@ func TestRetryFailedIsSelective(t *testing.T) {
 		t.Fatalf("totals %+v", report.Totals)
 	}
 	again := func(c *pipeline.Config) { c.RetryFailed, c.Only = true, []string{"job-001"} }
-	if _, err := r.try(t.Context(), plan, again, func(c *pipeline.Config) { c.Key = "" }); !errors.Is(err, pipeline.ErrUsage) {
+	if _, err := r.try(t.Context(), plan, again, func(c *pipeline.Config) { c.APIKey = "" }); !errors.Is(err, pipeline.ErrUsage) {
 		t.Fatalf("without a key: %v", err)
 	}
 	if report, err := pipeline.Status(r.folder()); err != nil || report.Totals.Failed != 2 {

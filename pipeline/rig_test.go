@@ -107,7 +107,7 @@ func (r *rig) variant(of string, i int) string {
 }
 
 func (r *rig) config() pipeline.Config {
-	return pipeline.Config{Output: filepath.Join(r.dir, "out"), State: filepath.Join(r.dir, "state"), Key: testKey,
+	return pipeline.Config{Output: filepath.Join(r.dir, "out"), State: filepath.Join(r.dir, "state"), APIKey: testKey,
 		Endpoint: r.server.URL, Speed: r.speed, OnEvent: func(e pipeline.Event) { r.events = append(r.events, e) }}
 }
 

@@ -42,8 +42,8 @@ func Run(ctx context.Context, p *Plan, cfg Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Key != "" { // none is needed to find that everything is at rest
-		if err := dashscope.NewSecret(string(cfg.Key)).Check(); err != nil {
+	if cfg.APIKey != "" { // none is needed to find that everything is at rest
+		if err := dashscope.NewSecret(string(cfg.APIKey)).Check(); err != nil {
 			return nil, plainUsagef("%v", err)
 		}
 	}
@@ -51,35 +51,35 @@ func Run(ctx context.Context, p *Plan, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	core := batch.New(batchSettings(p, cfg), []batch.LaneSettings{laneSettings(p)})
-	return inFolder(ctx, filepath.Join(cfg.Output, p.Manifest.Name), core, true, cfg, func(locking context.Context, f *folder) error {
-		if err := enter(f, p, cfg); err != nil {
+	return withFolder(ctx, filepath.Join(cfg.Output, p.Manifest.Name), core, true, cfg, func(untilStop context.Context, f *folder) error {
+		if err := recordPlan(f, p, cfg); err != nil {
 			return err
 		}
 		if last := core.LastRun(); last != nil && !cfg.cap(p).Valid {
 			cfg.MaxCost = last.Cap // a cap is for the batch's life: it stands until another is given
 			core.Limit(cfg.MaxCost)
 		}
-		unpaid := reuse(locking, f, p, cfg)
-		if unpaid != nil && (!followed(core) || locking.Err() != nil || errors.Is(unpaid, journal.ErrDead)) {
-			return unpaid
+		noNewTasks := reuse(untilStop, f, p, cfg)
+		if noNewTasks != nil && (!hasLiveTasks(core) || untilStop.Err() != nil || errors.Is(noNewTasks, journal.ErrDead)) {
+			return noNewTasks
 		}
-		return work(ctx, locking, f, p, cfg, target, unpaid)
+		return runOnLane(ctx, untilStop, f, p, cfg, target, noNewTasks)
 	})
 }
 
-// inFolder takes a batch folder, does something in it, and writes the report.
+// withFolder takes a batch folder, does something in it, and writes the report.
 // The context that do is given ends when the caller wants to stop: it bounds
 // the waiting for locks.
-func inFolder(ctx context.Context, path string, core *batch.Batch, create bool, cfg Config,
-	do func(locking context.Context, f *folder) error,
+func withFolder(ctx context.Context, path string, core *batch.Batch, create bool, cfg Config,
+	do func(untilStop context.Context, f *folder) error,
 ) (*Report, error) {
-	locking, stopLocking := untilStopped(ctx, cfg.Stop)
+	untilStop, stopLocking := untilStopped(ctx, cfg.Stop)
 	defer stopLocking()
-	f, err := openFolder(locking, path, core, create, cfg)
+	f, err := openFolder(untilStop, path, core, create, cfg)
 	if err != nil {
 		return nil, err
 	}
-	done := do(locking, f)
+	done := do(untilStop, f)
 	var report *Report
 	if !errors.Is(done, journal.ErrDead) {
 		report, err = writeReports(f)
@@ -88,16 +88,16 @@ func inFolder(ctx context.Context, path string, core *batch.Batch, create bool, 
 	return report, errors.Join(done, f.close())
 }
 
-// work drives the batch of an open folder on its lane, as far as its core means
-// to go: an ordinary run and one that cancels differ in nothing else. unpaid, if not
+// runOnLane drives the batch of an open folder on its lane, as far as its core means
+// to go: an ordinary run and one that cancels differ in nothing else. noNewTasks, if not
 // nil, is why nothing new may be paid for.
-func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target endpoint, unpaid error) error {
+func runOnLane(ctx, untilStop context.Context, f *folder, p *Plan, cfg Config, target endpoint, noNewTasks error) error {
 	var retries []batch.Event
 	if cfg.RetryFailed {
-		retries = f.core.RetryFailed(coreTime(f.core, cfg.seams.wall()))
+		retries = f.core.RetryFailed(coreTime(f.core, cfg.testHooks.wall()))
 	}
 	if v := f.core.View(); v.Left-v.Unselected+len(retries) == 0 {
-		return unpaid // everything is at rest: no key is needed, nothing is asked
+		return noNewTasks // everything is at rest: no key is needed, nothing is asked
 	}
 	w, err := newWorkers(p, f, cfg, target)
 	if err != nil {
@@ -107,25 +107,25 @@ func work(ctx, locking context.Context, f *folder, p *Plan, cfg Config, target e
 	if err := sameLane(f.core, target, w.key); err != nil {
 		return err
 	}
-	lane, err := holdLane(locking, cfg, target, w, f)
+	lane, err := holdLane(untilStop, cfg, target, w, f)
 	if err != nil {
 		return err
 	}
-	err = begin(ctx, locking, f, w, cfg, opened(p, cfg, target, w.key), retries, unpaid)
+	err = claimBucketAndDrive(ctx, untilStop, f, w, cfg, runRecord(p, cfg, target, w.key), retries, noNewTasks)
 	return errors.Join(err, lane.release())
 }
 
-// begin prepares the bucket that videos go to and drives the batch. If that bucket is
+// claimBucketAndDrive prepares the bucket that videos go to and drives the batch. If that bucket is
 // not to be had, or something else is unpaid, nothing is created: what is live already
 // is followed all the same.
-func begin(ctx, locking context.Context, f *folder, w *workers, cfg Config, open batch.Event, retries []batch.Event, unpaid error) error {
-	if unpaid == nil && w.keeper != nil {
-		unpaid = storeError(locking, w.keeper.prepare(locking, f.core, cfg, open.Run.Settings))
+func claimBucketAndDrive(ctx, untilStop context.Context, f *folder, w *workers, cfg Config, open batch.Event, retries []batch.Event, noNewTasks error) error {
+	if noNewTasks == nil && w.bucket != nil {
+		noNewTasks = storeError(untilStop, w.bucket.prepare(untilStop, f.core, cfg, open.Run.Settings))
 	}
-	if unpaid != nil {
-		unpaid = fmt.Errorf("%w; this run creates no new tasks", unpaid)
-		if !followed(f.core) {
-			return unpaid
+	if noNewTasks != nil {
+		noNewTasks = fmt.Errorf("%w; this run creates no new tasks", noNewTasks)
+		if !hasLiveTasks(f.core) {
+			return noNewTasks
 		}
 		f.core.Select(func(string) bool { return false })
 		retries = nil
@@ -134,17 +134,17 @@ func begin(ctx, locking context.Context, f *folder, w *workers, cfg Config, open
 	if err == nil {
 		err = drive(ctx, f, w, cfg, open)
 	}
-	told := errors.Is(unpaid, store.ErrSetup) && errors.Is(err, ErrAccount) && f.core.View().StopCode == batch.CodeStoreRefuses
-	if told && !errors.Is(err, journal.ErrDead) {
-		return unpaid // a video was told the same by the bucket
+	alreadyReported := errors.Is(noNewTasks, store.ErrSetup) && errors.Is(err, ErrAccount) && f.core.View().StopCode == batch.CodeStoreRefuses
+	if alreadyReported && !errors.Is(err, journal.ErrDead) {
+		return noNewTasks // a video was told the same by the bucket
 	}
-	return errors.Join(err, unpaid)
+	return errors.Join(err, noNewTasks)
 }
 
-// enter brings the journal up to date with the plan: what is new is planned,
+// recordPlan brings the journal up to date with the plan: what is new is planned,
 // what left the manifest is removed, what changed is refused or accepted.
-func enter(f *folder, p *Plan, cfg Config) error {
-	events, changed, err := differences(f.core, p, cfg, f.path)
+func recordPlan(f *folder, p *Plan, cfg Config) error {
+	events, changed, err := planEvents(f.core, p, cfg, f.path)
 	if err != nil {
 		return err
 	}
@@ -154,11 +154,11 @@ func enter(f *folder, p *Plan, cfg Config) error {
 	if err := f.record(events...); err != nil {
 		return err
 	}
-	f.sweep()
-	return choose(f.core, p, cfg)
+	f.removeAllLeftovers()
+	return selectJobs(f.core, p, cfg)
 }
 
-func beginning(p *Plan, cfg Config) (*batch.Begin, error) {
+func beginRecord(p *Plan, cfg Config) (*batch.Begin, error) {
 	m := p.Manifest
 	currency, err := pricing.Currency(m.Lane.Region)
 	if err != nil {
@@ -169,13 +169,13 @@ func beginning(p *Plan, cfg Config) (*batch.Begin, error) {
 		PriceDate: table.Date, PriceSource: table.Source, PriceSHA256: table.SHA256, Version: cfg.Version}, nil
 }
 
-// differences compares the plan with the state of the batch in a folder, and returns
+// planEvents compares the plan with the state of the batch in a folder, and returns
 // the events that bring that up to date. Same id and same key: what is done stays
 // done. Same id, other key, and the change not accepted: finished work would be paid
 // for again, so those jobs are returned as changed, with no event.
-func differences(core *batch.Batch, p *Plan, cfg Config, folder string) (events []batch.Event, changed []batch.Job, err error) {
-	now := coreTime(core, cfg.seams.wall())
-	begin, err := beginning(p, cfg)
+func planEvents(core *batch.Batch, p *Plan, cfg Config, folder string) (events []batch.Event, changed []batch.Job, err error) {
+	now := coreTime(core, cfg.testHooks.wall())
+	begin, err := beginRecord(p, cfg)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -202,10 +202,10 @@ func differences(core *batch.Batch, p *Plan, cfg Config, folder string) (events 
 		case !known || was.Removed && was.State == batch.StatePending:
 		case was.Plan.Key == plan.Key:
 			spoiled := was.State == batch.StateFailed && was.Spoil != nil // its files are as planned again
-			if !spoiled && (samePlan(was.Plan, *plan) || was.State != batch.StatePending && !repriced(was, plan, cfg)) {
+			if !spoiled && (samePaidWork(was.Plan, *plan) || was.State != batch.StatePending && !repriced(was, plan, cfg)) {
 				continue
 			}
-			if underWay(was.State) {
+			if mayHaveTask(was.State) {
 				old := was.Plan
 				old.UnitPrice, old.Hold = plan.UnitPrice, plan.Hold
 				plan = &old
@@ -279,12 +279,12 @@ func sharedFile(core *batch.Batch, events []batch.Event) error {
 // submitted before stays billed as it was.
 func repriced(was batch.Job, now *batch.Plan, cfg Config) bool {
 	again := was.State == batch.StateFailed || was.State == batch.StateLost && cfg.RetryFailed
-	return (again || underWay(was.State)) && !(was.Plan.UnitPrice.Equal(now.UnitPrice) && was.Plan.Hold.Equal(now.Hold))
+	return (again || mayHaveTask(was.State)) && !(was.Plan.UnitPrice.Equal(now.UnitPrice) && was.Plan.Hold.Equal(now.Hold))
 }
 
-// underWay reports whether a task of the job may exist that has not ended: it keeps
+// mayHaveTask reports whether a task of the job may exist that has not ended: it keeps
 // its content and its price, and may fail and be submitted again.
-func underWay(s batch.State) bool {
+func mayHaveTask(s batch.State) bool {
 	switch s {
 	case batch.StateSubmitting, batch.StateInDoubt, batch.StateQueued, batch.StateRunning:
 		return true
@@ -292,19 +292,19 @@ func underWay(s batch.State) bool {
 	return false
 }
 
-func samePlan(a, b batch.Plan) bool {
+func samePaidWork(a, b batch.Plan) bool {
 	return a.Mode == b.Mode && a.Image == b.Image && a.Video == b.Video && a.File == b.File &&
 		a.ImageSHA256 == b.ImageSHA256 && a.VideoSHA256 == b.VideoSHA256 && maps.Equal(a.Labels, b.Labels) && a.UnitPrice.Equal(b.UnitPrice) && a.Hold.Equal(b.Hold)
 }
 
 func batchPlan(j Job) *batch.Plan {
-	return &batch.Plan{Key: j.Key, Mode: string(j.Mode), Image: j.ImageName, Video: j.VideoName, Labels: j.Labels,
+	return &batch.Plan{Key: j.ContentKey, Mode: string(j.Mode), Image: j.ImageName, Video: j.VideoName, Labels: j.Labels,
 		File: j.File, Length: j.Length, UnitPrice: j.UnitPrice, Hold: j.Hold,
 		ImageSHA256: j.ImageSHA256, VideoSHA256: j.VideoSHA256}
 }
 
-// choose tells the core which jobs this run may submit.
-func choose(core *batch.Batch, p *Plan, cfg Config) error {
+// selectJobs tells the core which jobs this run may submit.
+func selectJobs(core *batch.Batch, p *Plan, cfg Config) error {
 	wanted := make(map[string]bool)
 	n := 0
 	for job, err := range p.Jobs() {
@@ -344,8 +344,8 @@ func sameLane(core *batch.Batch, target endpoint, key dashscope.Secret) error {
 	return nil
 }
 
-// opened is the record that starts a run, with every setting in force.
-func opened(p *Plan, cfg Config, target endpoint, key dashscope.Secret) batch.Event {
+// runRecord is the record that starts a run, with every setting in force.
+func runRecord(p *Plan, cfg Config, target endpoint, key dashscope.Secret) batch.Event {
 	settings := map[string]string{"fetches": strconv.Itoa(cfg.Fetches)}
 	for _, one := range p.Manifest.settings() {
 		settings[one.name] = one.text()
@@ -355,7 +355,7 @@ func opened(p *Plan, cfg Config, target endpoint, key dashscope.Secret) batch.Ev
 		settings[inputsSetting] = way
 	}
 	if cfg.Speed != 1 {
-		settings["speed"] = rateText(cfg.Speed)
+		settings["speed"] = perSecondText(cfg.Speed)
 	}
 	return batch.Event{Kind: batch.Opened, Run: &batch.Run{ID: rand.Text(), ManifestSHA256: p.Manifest.SHA256,
 		Endpoint: target.origin, Key: key.Fingerprint(), Cap: cfg.cap(p), Exclusive: batch.Exclusive(p.Manifest.Lane.Exclusive), Tries: p.Manifest.Limits.Tries, Settings: settings}}

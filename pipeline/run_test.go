@@ -205,8 +205,8 @@ func TestBudget(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 	for _, e := range r.events {
-		if e.Progress.Spent.Add(e.Progress.Held).GreaterThan(limit) {
-			t.Errorf("%s: billed %s and held %s exceed %s", e.Kind, e.Progress.Spent, e.Progress.Held, limit)
+		if e.Progress.Billed.Add(e.Progress.Held).GreaterThan(limit) {
+			t.Errorf("%s: billed %s and held %s exceed %s", e.Kind, e.Progress.Billed, e.Progress.Held, limit)
 		}
 	}
 	if report.Totals.Done != 2 || report.Complete {
@@ -227,7 +227,7 @@ func TestFinishedAgain(t *testing.T) {
 	plan := r.plan(2, "true")
 	first := r.run(plan)
 	before := r.provider.Meter().Requests
-	second := r.run(plan, func(c *pipeline.Config) { c.Key = "" })
+	second := r.run(plan, func(c *pipeline.Config) { c.APIKey = "" })
 	if a, b := jsonOf(t, first), jsonOf(t, second); a != b {
 		t.Errorf("the report changed:\n%s\n%s", a, b)
 	}
@@ -417,7 +417,7 @@ func TestReservedLane(t *testing.T) {
 			t.Fatalf("error %v", err)
 		}
 	}
-	if _, err := r.try(t.Context(), plan, func(c *pipeline.Config) { c.Key = "sk-another" }); !errors.Is(err, pipeline.ErrUsage) {
+	if _, err := r.try(t.Context(), plan, func(c *pipeline.Config) { c.APIKey = "sk-another" }); !errors.Is(err, pipeline.ErrUsage) {
 		t.Errorf("settling a doubt with another key: %v", err)
 	}
 	r.settled(r.run(plan), 2)
@@ -557,7 +557,7 @@ func TestEndpoints(t *testing.T) {
 			t.Errorf("%s: %v, want %q", endpoint, err, want)
 		}
 	}
-	if _, err := r.try(t.Context(), r.plan(1, "true"), func(c *pipeline.Config) { c.Key = "" }); !errors.Is(err, pipeline.ErrUsage) {
+	if _, err := r.try(t.Context(), r.plan(1, "true"), func(c *pipeline.Config) { c.APIKey = "" }); !errors.Is(err, pipeline.ErrUsage) {
 		t.Errorf("no key: %v", err)
 	}
 }

@@ -22,8 +22,8 @@ func (m *Manifest) settings() []setting {
 		kept("exclusive", &m.Lane.Exclusive, func(e Exclusive) string { return string(e) }, func(s string) (Exclusive, error) { return Exclusive(s), nil }),
 		kept("running", &l.Running, strconv.Itoa, strconv.Atoi),
 		kept("queue_ahead", &l.QueueAhead, strconv.Itoa, strconv.Atoi),
-		kept("create_per_second", &l.CreatePerSecond, rateText, parseRate),
-		kept("query_per_second", &l.QueryPerSecond, rateText, parseRate),
+		kept("create_per_second", &l.CreatePerSecond, perSecondText, parsePerSecond),
+		kept("query_per_second", &l.QueryPerSecond, perSecondText, parsePerSecond),
 		kept("poll_min", &l.PollMin, time.Duration.String, time.ParseDuration),
 		kept("poll_max", &l.PollMax, time.Duration.String, time.ParseDuration),
 		kept("settle", &l.Settle, time.Duration.String, time.ParseDuration),
@@ -43,9 +43,9 @@ func kept[T any](name string, at *T, text func(T) string, parse func(string) (T,
 		}}
 }
 
-func rateText(perSecond float64) string { return strconv.FormatFloat(perSecond, 'g', -1, 64) }
+func perSecondText(perSecond float64) string { return strconv.FormatFloat(perSecond, 'g', -1, 64) }
 
-func parseRate(text string) (float64, error) { return strconv.ParseFloat(text, 64) }
+func parsePerSecond(text string) (float64, error) { return strconv.ParseFloat(text, 64) }
 
 // restore takes back the settings of a run. What an older program did not write
 // keeps its default.

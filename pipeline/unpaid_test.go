@@ -104,7 +104,7 @@ func TestLiveTasksDoNotWaitForReuse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again.reuse = reusables{job.Key: old} // that of the last
+		again.reuse = reusables{job.ContentKey: old} // that of the last
 	}
 	for name, tt := range map[string]struct {
 		spoil, mend func(*bucket)

@@ -30,9 +30,9 @@ type localFile struct {
 	name string // as the manifest writes it
 }
 
-// supplier is a place from which the provider can fetch inputs: its own temporary
+// inputStore is a place from which the provider can fetch inputs: its own temporary
 // store, or a bucket of one's own.
-type supplier interface {
+type inputStore interface {
 	// name is how the journal calls the place; "" is the provider's own store.
 	name() string
 	// put brings a file there, which must hold what sum says, and returns its
@@ -43,15 +43,15 @@ type supplier interface {
 	close()
 }
 
-// newSupplier opens what the manifest chose. A bucket that only this machine can
+// newInputStore opens what the manifest chose. A bucket that only this machine can
 // reach serves only a provider on this machine.
-func newSupplier(m *Manifest, client *dashscope.Client, cfg Config, target endpoint) (supplier, error) {
+func newInputStore(m *Manifest, client *dashscope.Client, cfg Config, target endpoint) (inputStore, error) {
 	bucket, err := openStore("inputs.store", m.Inputs.Store, cfg)
 	if err != nil {
 		return nil, err
 	}
 	if bucket == nil {
-		return &temporaryStore{client: client, model: m.Model, speed: cfg.Speed, objectName: cfg.seams.objectName}, nil
+		return &temporaryStore{client: client, model: m.Model, speed: cfg.Speed, objectName: cfg.testHooks.objectName}, nil
 	}
 	if err := reachable(bucket, target); err != nil {
 		bucket.Close()
@@ -163,15 +163,15 @@ var (
 	errLocalRead  = errors.New("the file can't be read")
 )
 
-// witness passes a file on and remembers what it held.
-type witness struct {
+// hashingReader passes a file on and remembers what it held.
+type hashingReader struct {
 	r     io.Reader
 	hash  hash.Hash
 	bytes int64
 	err   error
 }
 
-func (s *witness) Read(b []byte) (int, error) {
+func (s *hashingReader) Read(b []byte) (int, error) {
 	n, err := s.r.Read(b)
 	s.hash.Write(b[:n])
 	s.bytes += int64(n)
@@ -181,7 +181,7 @@ func (s *witness) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (s *witness) sum() string { return hex.EncodeToString(s.hash.Sum(nil)) }
+func (s *hashingReader) sum() string { return hex.EncodeToString(s.hash.Sum(nil)) }
 
 // contentType is fixed for the formats that the provider takes: what a machine's
 // own table says may differ.
@@ -205,15 +205,15 @@ func contentType(path string) string {
 	return "application/octet-stream"
 }
 
-// uploadWay carries uploads: to the endpoint itself as all other calls, to any other
+// uploadTransport carries uploads: to the endpoint itself as all other calls, to any other
 // host, which the provider chose, under the guard.
-type uploadWay struct {
+type uploadTransport struct {
 	guard  http.RoundTripper
 	origin string            // of the endpoint
 	own    http.RoundTripper // Config.Transport; nil means none is given
 }
 
-func (w uploadWay) RoundTrip(req *http.Request) (*http.Response, error) {
+func (w uploadTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if w.own != nil && req.URL.Scheme+"://"+req.URL.Host == w.origin {
 		return w.own.RoundTrip(req)
 	}
@@ -242,7 +242,7 @@ func (s *temporaryStore) put(ctx context.Context, sum string, f *os.File, size i
 	if err != nil {
 		return "", 0, err
 	}
-	seen := &witness{r: f, hash: sha256.New()}
+	seen := &hashingReader{r: f, hash: sha256.New()}
 	address, err := s.client.Upload(ctx, policy, s.objectName(f.Name()), contentType(f.Name()), size, seen)
 	switch {
 	case seen.err != nil:

@@ -32,16 +32,16 @@ type workers struct {
 	client   *dashscope.Client
 	key      dashscope.Secret
 	fetcher  *fetch.Fetcher
-	keeper   *keeper       // nil if videos only stay here
+	bucket   *resultBucket // nil if videos only stay here
 	loading  chan struct{} // holds as many as download at once
 	guard    *fetch.Guard  // carries uploads, to addresses that the provider chose
-	supplier supplier
+	supplier inputStore
 	queries  *rate.Limiter          // query, list and cancel together
 	inputs   map[string]input       // of the plan's jobs
 	sources  map[string][]localFile // the local files among them, by SHA-256
 	files    map[string]string      // where each job's artifact goes, also of jobs that left the manifest
 	trouble  func(op, job, message string)
-	// fetching takes up a download; see teller.
+	// fetching takes up a download; see emitter.
 	fetching func(job string) (report func(done, total int64), end func())
 
 	mu   sync.Mutex        // guards urls
@@ -50,28 +50,28 @@ type workers struct {
 
 // newWorkers checks what is needed to reach the provider. It opens no connection.
 func newWorkers(p *Plan, f *folder, cfg Config, target endpoint) (*workers, error) {
-	key := dashscope.NewSecret(string(cfg.Key))
+	key := dashscope.NewSecret(string(cfg.APIKey))
 	if key.IsZero() {
 		return nil, fmt.Errorf("%w: there is no API key; set DASHSCOPE_API_KEY or the manifest's lane.api_key_env", ErrUsage)
 	}
-	guard := fetch.NewGuard(fetch.GuardConfig{Trusted: target.origin, Proxy: cfg.Proxy, Transport: cfg.seams.results})
+	guard := fetch.NewGuard(fetch.GuardConfig{Trusted: target.origin, Proxy: cfg.Proxy, Transport: cfg.testHooks.results})
 	client, err := dashscope.New(dashscope.Config{BaseURL: target.base, Key: key, Transport: cfg.Transport, Proxy: cfg.Proxy, UserAgent: cfg.userAgent(),
-		Uploads: uploadWay{guard: guard, origin: target.origin, own: cfg.Transport}})
+		Uploads: uploadTransport{guard: guard, origin: target.origin, own: cfg.Transport}})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	keeper, err := newKeeper(&p.Manifest, f, cfg)
+	bucket, err := newResultBucket(&p.Manifest, f, cfg)
 	if err != nil {
 		return nil, err
 	}
-	supplier, err := newSupplier(&p.Manifest, client, cfg, target)
+	supplier, err := newInputStore(&p.Manifest, client, cfg, target)
 	if err != nil {
 		return nil, err
 	}
 	w := &workers{
-		plan: p, client: client, key: key, keeper: keeper, guard: guard,
+		plan: p, client: client, key: key, bucket: bucket, guard: guard,
 		supplier: supplier,
-		fetcher:  fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy, UserAgent: cfg.userAgent(), Transport: cfg.seams.results}),
+		fetcher:  fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy, UserAgent: cfg.userAgent(), Transport: cfg.testHooks.results}),
 		loading:  make(chan struct{}, cfg.Fetches),
 		queries:  rate.NewLimiter(rate.Limit(p.Manifest.Limits.QueryPerSecond*cfg.Speed), 1),
 		inputs:   make(map[string]input, p.Len()),
@@ -109,8 +109,8 @@ func (w *workers) place(where, name, sum string) string {
 func (w *workers) close() {
 	w.client.Close()
 	w.fetcher.Close()
-	if w.keeper != nil {
-		w.keeper.close()
+	if w.bucket != nil {
+		w.bucket.close()
 	}
 	w.guard.Close()
 	w.supplier.close()
@@ -280,7 +280,7 @@ func (w *workers) cancel(ctx context.Context, id string) (batch.Observation, err
 func (w *workers) fetch(ctx context.Context, on disk.Disk, e batch.Effect) batch.Observation {
 	name := videosName + "/" + w.files[e.Job]
 	o := batch.Observation{Effect: e, Result: batch.Failed, Class: batch.ClassRetry}
-	if w.keeper == nil {
+	if w.bucket == nil {
 		o = w.download(ctx, on, name, o)
 	} else {
 		o = w.downloadAndKeep(ctx, on, name, o)
@@ -304,7 +304,7 @@ func (w *workers) downloadAndKeep(ctx context.Context, on disk.Disk, name string
 			w.trouble("fetch", o.Effect.Job, err.Error())
 		}
 	}
-	return w.keeper.keep(ctx, on, name, n, o)
+	return w.bucket.uploadResult(ctx, on, name, n, o)
 }
 
 // download brings a result into the batch folder.

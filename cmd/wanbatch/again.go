@@ -10,10 +10,10 @@ import (
 
 // again is the command by which a person goes on with a batch that was named by its
 // manifest or its folder. Of a folder nobody knows the manifest.
-func (w *place) again(arg string, r *pipeline.Report, flags ...string) string {
+func (w *folderFlags) again(arg string, r *pipeline.Report, flags ...string) string {
 	named := *w
 	if isFolder(arg) {
-		named, arg = place{output: filepath.Join(arg, "..")}, pipeline.AnyManifest
+		named, arg = folderFlags{output: filepath.Join(arg, "..")}, pipeline.AnyManifest
 	}
 	if r.Rehearsed() {
 		named.name = strings.TrimSuffix(named.name, pipeline.RehearsalSuffix) // which rehearse adds

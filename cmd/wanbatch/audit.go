@@ -11,10 +11,10 @@ import (
 )
 
 // errUnproven: the audit has told what is wrong.
-var errUnproven = fmt.Errorf("the folder is not proven: %w", errSaid)
+var errUnproven = fmt.Errorf("the folder is not proven: %w", errReported)
 
 func (p *program) auditCommand() *cobra.Command {
-	var where place
+	var where folderFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "audit MANIFEST|DIR",
@@ -36,7 +36,7 @@ func (p *program) auditCommand() *cobra.Command {
 	return cmd
 }
 
-func (p *program) audit(arg string, where place, asJSON bool) error {
+func (p *program) audit(arg string, where folderFlags, asJSON bool) error {
 	folder, err := p.folderOf(arg, where)
 	if err != nil {
 		return err
@@ -62,10 +62,10 @@ func (p *program) audit(arg string, where place, asJSON bool) error {
 
 func (p *program) printFindings(found *pipeline.Findings) {
 	for _, n := range found.Notes {
-		p.err.line("note: %s: %s; %s", n.Where, n.What, n.Do)
+		p.err.line("note: %s: %s; %s", n.Where, n.Message, n.Hint)
 	}
 	for _, f := range found.Problems {
-		p.out.line("%s: %s; %s", f.Where, f.What, f.Do)
+		p.out.line("%s: %s; %s", f.Where, f.Message, f.Hint)
 	}
 	if !found.Proven() {
 		p.err.line("not proven: %s", count(len(found.Problems), "problem"))

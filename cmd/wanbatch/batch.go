@@ -13,23 +13,23 @@ import (
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
-// place says where a batch's folder lies.
-type place struct {
+// folderFlags says where a batch's folder lies.
+type folderFlags struct {
 	output string // folder of batch folders
 	name   string // replaces the manifest's name if not empty
 }
 
-func (w *place) flags(cmd *cobra.Command) {
+func (w *folderFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&w.output, "output", "o", "output", "`folder` that holds the batch folders")
 	w.nameFlag(cmd)
 }
 
-func (w *place) nameFlag(cmd *cobra.Command) {
+func (w *folderFlags) nameFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&w.name, "name", "", "`name` of the batch and its folder, instead of the manifest's")
 }
 
 // flagged is the place as flags that must be given again.
-func (w *place) flagged() []string {
+func (w *folderFlags) flagged() []string {
 	var flags []string
 	if w.output != "output" {
 		flags = append(flags, "--output", w.output)
@@ -41,11 +41,11 @@ func (w *place) flagged() []string {
 }
 
 // folder is the batch folder of a manifest.
-func (w *place) folder(m *pipeline.Manifest) string { return pipeline.FolderOf(w.output, m) }
+func (w *folderFlags) folder(m *pipeline.Manifest) string { return pipeline.FolderOf(w.output, m) }
 
 // manifest reads the manifest that an argument names; "-" is standard input. One
 // that has problems is returned with them, so that its media can be looked at too.
-func (p *program) manifest(arg string, w place) (*pipeline.Manifest, error) {
+func (p *program) manifest(arg string, w folderFlags) (*pipeline.Manifest, error) {
 	m, err := p.read(arg)
 	if m == nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (p *program) read(arg string) (*pipeline.Manifest, error) {
 }
 
 // plan reads a manifest and plans it. What looks like a mistake is told at once.
-func (p *program) plan(ctx context.Context, arg string, w place, prices *pipeline.Prices) (*pipeline.Plan, error) {
+func (p *program) plan(ctx context.Context, arg string, w folderFlags, prices *pipeline.Prices) (*pipeline.Plan, error) {
 	m, err := p.manifest(arg, w)
 	if m == nil {
 		return nil, err // all others are planned, which tells of their problems and of their media's
@@ -112,7 +112,7 @@ func isFolder(arg string) bool {
 
 // folderOf returns the batch folder that an argument names: the folder itself, or
 // the manifest that it was run from.
-func (p *program) folderOf(arg string, w place) (string, error) {
+func (p *program) folderOf(arg string, w folderFlags) (string, error) {
 	if isFolder(arg) {
 		return arg, nil
 	}
@@ -128,7 +128,7 @@ func (p *program) folderOf(arg string, w place) (string, error) {
 
 // begun returns the batch folder of a manifest that was read from arg, if it was ever
 // run.
-func (w *place) begun(arg string, m *pipeline.Manifest) (string, error) {
+func (w *folderFlags) begun(arg string, m *pipeline.Manifest) (string, error) {
 	folder := w.folder(m)
 	for _, left := range []string{"journal.jsonl", "report.json"} { // what is wrong with one of these alone is told by whoever reads it
 		if exists(filepath.Join(folder, left)) {

@@ -15,11 +15,11 @@ func (p *program) mergedReport(args []string, o reportOptions) error {
 	var reports []*pipeline.Report
 	given := map[string]string{} // argument by folder
 	for _, arg := range args {
-		folder, err := p.folderOf(arg, o.place)
+		folder, err := p.folderOf(arg, o.folderFlags)
 		if err != nil {
 			return err
 		}
-		if err := once(given, folder, arg); err != nil {
+		if err := refuseDuplicate(given, folder, arg); err != nil {
 			return err
 		}
 		r, err := pipeline.Status(folder)
@@ -57,8 +57,8 @@ func (p *program) mergedReport(args []string, o reportOptions) error {
 	return nil
 }
 
-// once refuses a folder that is given twice, under whatever name.
-func once(given map[string]string, folder, arg string) error {
+// refuseDuplicate refuses a folder that is given twice, under whatever name.
+func refuseDuplicate(given map[string]string, folder, arg string) error {
 	path, err := filepath.Abs(folder)
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func unbilled(folder string, r *pipeline.Report) (why string, billed *pipeline.R
 	if r.Rehearsed() {
 		return "a rehearsal", nil, nil
 	}
-	places, err := pipeline.MadeAt(folder)
+	places, err := pipeline.Endpoints(folder)
 	if err != nil {
 		return "", nil, err
 	}

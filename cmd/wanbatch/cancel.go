@@ -10,8 +10,8 @@ import (
 )
 
 type cancelOptions struct {
-	place
-	voice
+	folderFlags
+	logFlags
 	endpoint   string
 	wait, json bool
 }
@@ -33,8 +33,8 @@ func (p *program) cancelCommand() *cobra.Command {
 			return p.cancel(ctx, args[0], o)
 		}),
 	}
-	o.place.flags(cmd)
-	o.voice.flags(cmd)
+	o.folderFlags.flags(cmd)
+	o.logFlags.flags(cmd)
 	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait for a batch or lane that another run holds")
 	cmd.Flags().StringVar(&o.endpoint, "endpoint", "", "send calls to `url`, which must be where the batch was run")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as one JSON document at the end")
@@ -45,7 +45,7 @@ func (p *program) cancel(ctx context.Context, arg string, o cancelOptions) error
 	if err := o.check(); err != nil {
 		return err
 	}
-	folder, lane, err := p.laneOf(arg, o.place)
+	folder, lane, err := p.laneOf(arg, o.folderFlags)
 	if err != nil {
 		return err
 	}
@@ -61,14 +61,14 @@ func (p *program) cancel(ctx context.Context, arg string, o cancelOptions) error
 		return err
 	}
 	if waiting(before) > 0 {
-		if cfg.Key, err = p.apiKey(lane); err != nil {
+		if cfg.APIKey, err = p.apiKey(lane); err != nil {
 			return err
 		}
 	}
-	report, err := p.attend(ctx, cfg, o.voice, false, func(ctx context.Context, cfg pipeline.Config) (*pipeline.Report, error) {
+	report, err := p.runWithProgress(ctx, cfg, o.logFlags, false, func(ctx context.Context, cfg pipeline.Config) (*pipeline.Report, error) {
 		return pipeline.Cancel(ctx, folder, cfg)
 	})
-	err = orWait(err, o.wait)
+	err = suggestWait(err, o.wait)
 	if report == nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (p *program) cancel(ctx context.Context, arg string, o cancelOptions) error
 
 // laneOf returns the batch folder that an argument names, and the lane of its
 // manifest: that of a bare folder says nothing, the journal knows the rest.
-func (p *program) laneOf(arg string, where place) (string, pipeline.Lane, error) {
+func (p *program) laneOf(arg string, where folderFlags) (string, pipeline.Lane, error) {
 	if isFolder(arg) {
 		return arg, pipeline.Lane{}, nil
 	}

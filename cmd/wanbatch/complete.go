@@ -51,7 +51,7 @@ func (p *program) completeQuarantined(cmd *cobra.Command, args []string, typed s
 	if len(args) != 1 {
 		return completeManifest(false)(cmd, args, typed)
 	}
-	var where place
+	var where folderFlags
 	where.output, _ = cmd.Flags().GetString("output")
 	where.name, _ = cmd.Flags().GetString("name")
 	folder, err := p.folderOf(args[0], where)

@@ -16,7 +16,7 @@ import (
 )
 
 type doctorOptions struct {
-	place
+	folderFlags
 	prices   string
 	endpoint string
 	region   string
@@ -63,7 +63,7 @@ func (p *program) doctor(ctx context.Context, args []string, o doctorOptions) er
 	cfg := pipeline.Config{Output: o.output, State: p.stateFolder(), Proxy: http.ProxyFromEnvironment, StoreKeys: p.storeKeys()}
 	key, found := p.keyCheck(plan.Manifest.Lane)
 	base, bad := p.endpointCheck(o.endpoint, plan.Manifest.Lane)
-	cfg.Key, cfg.Endpoint = key, base
+	cfg.APIKey, cfg.Endpoint = key, base
 	checks = append(append(checks, found), bad...)
 	if bad != nil {
 		plan.Manifest.Lane.Region = "" // there is nowhere to ask
@@ -74,7 +74,7 @@ func (p *program) doctor(ctx context.Context, args []string, o doctorOptions) er
 		}
 	}
 	checks = append(checks, p.terminalCheck())
-	return p.tellChecks(checks, o.json)
+	return p.printChecks(checks, o.json)
 }
 
 // subject is the plan to look at. A manifest that is not good is a finding, not the
@@ -88,14 +88,14 @@ func (p *program) subject(ctx context.Context, args []string, o doctorOptions) (
 	plan, err := p.examined(ctx, args[0], o)
 	if err == nil {
 		what := fmt.Sprintf("%s: %s", args[0], count(plan.Len(), "job"))
-		return plan, []pipeline.Check{{Name: "manifest", Level: pipeline.LevelOK, What: what}}, nil
+		return plan, []pipeline.Check{{Name: "manifest", Level: pipeline.LevelOK, Message: what}}, nil
 	}
 	var bad *pipeline.ManifestError
 	if !errors.As(err, &bad) {
 		return nil, nil, err
 	}
 	c := pipeline.Check{Name: "manifest", Level: pipeline.LevelProblem, Err: err,
-		What: bad.Error(), Do: "correct it; wanbatch validate " + args[0] + " shows this list alone"}
+		Message: bad.Error(), Hint: "correct it; wanbatch validate " + args[0] + " shows this list alone"}
 	// What can be looked at without it still is.
 	return &pipeline.Plan{Manifest: *m}, []pipeline.Check{c}, nil
 }
@@ -106,7 +106,7 @@ func (p *program) examined(ctx context.Context, arg string, o doctorOptions) (*p
 	if err != nil {
 		return nil, err
 	}
-	m, err := p.manifest(arg, o.place)
+	m, err := p.manifest(arg, o.folderFlags)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (p *program) examined(ctx context.Context, arg string, o doctorOptions) (*p
 func (p *program) endpointCheck(flag string, lane pipeline.Lane) (string, []pipeline.Check) {
 	base, err := p.endpoint(flag, lane)
 	if err != nil {
-		return "", []pipeline.Check{{Name: "endpoint", Level: pipeline.LevelProblem, What: err.Error(), Do: "correct it", Err: err}}
+		return "", []pipeline.Check{{Name: "endpoint", Level: pipeline.LevelProblem, Message: err.Error(), Hint: "correct it", Err: err}}
 	}
 	return base, nil
 }
@@ -127,20 +127,20 @@ func (p *program) endpointCheck(flag string, lane pipeline.Lane) (string, []pipe
 func (p *program) keyCheck(lane pipeline.Lane) (pipeline.Key, pipeline.Check) {
 	key, err := p.apiKey(lane)
 	if err != nil {
-		return "", pipeline.Check{Name: "key", Level: pipeline.LevelProblem, What: err.Error(),
-			Do: "make one in the provider's console, for the region of the manifest", Err: err}
+		return "", pipeline.Check{Name: "key", Level: pipeline.LevelProblem, Message: err.Error(),
+			Hint: "make one in the provider's console, for the region of the manifest", Err: err}
 	}
 	source, file := p.keySource(lane)
-	c := pipeline.Check{Name: "key", Level: pipeline.LevelOK, What: "from " + source}
+	c := pipeline.Check{Name: "key", Level: pipeline.LevelOK, Message: "from " + source}
 	switch {
 	case strings.HasPrefix(string(key), "sk-sp-"):
-		c.Level, c.Do = pipeline.LevelWarning, "a key of a subscription plan (sk-sp-) does not work for these models; take an ordinary one"
+		c.Level, c.Hint = pipeline.LevelWarning, "a key of a subscription plan (sk-sp-) does not work for these models; take an ordinary one"
 	case strings.HasPrefix(string(key), "st-"):
-		c.Level, c.Do = pipeline.LevelWarning, "a short-lived key (st-) ends within 30 minutes, a batch does not; take an ordinary one"
+		c.Level, c.Hint = pipeline.LevelWarning, "a short-lived key (st-) ends within 30 minutes, a batch does not; take an ordinary one"
 	case !strings.HasPrefix(string(key), "sk-"):
-		c.Level, c.Do = pipeline.LevelWarning, "keys of this provider begin with sk-; make sure that it is one"
-	case file != "" && othersRead(file):
-		c.Level, c.Do = pipeline.LevelWarning, "others on this machine can read that file: chmod 600 "+file
+		c.Level, c.Hint = pipeline.LevelWarning, "keys of this provider begin with sk-; make sure that it is one"
+	case file != "" && readableByOthers(file):
+		c.Level, c.Hint = pipeline.LevelWarning, "others on this machine can read that file: chmod 600 "+file
 	}
 	return key, c
 }
@@ -158,7 +158,7 @@ func (p *program) keySource(lane pipeline.Lane) (source, file string) {
 	return p.homeKey(), p.homeKey()
 }
 
-func othersRead(file string) bool {
+func readableByOthers(file string) bool {
 	info, err := os.Stat(file)
 	return err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0
 }
@@ -168,13 +168,13 @@ func (p *program) terminalCheck() pipeline.Check {
 	c := pipeline.Check{Name: "terminal", Level: pipeline.LevelOK}
 	switch {
 	case p.onCI():
-		c.What = "CI is set: a run prints plain lines and needs --yes or --plan"
+		c.Message = "CI is set: a run prints plain lines and needs --yes or --plan"
 	case terminal(p.stdin) == nil || terminal(p.err.w) == nil:
-		c.What = "none: a run prints plain lines and needs --yes or --plan"
+		c.Message = "none: a run prints plain lines and needs --yes or --plan"
 	case p.dumb():
-		c.What = "a plain one (TERM=dumb): a run asks, and prints plain lines"
+		c.Message = "a plain one (TERM=dumb): a run asks, and prints plain lines"
 	default:
-		c.What = "a run asks, and shows its progress"
+		c.Message = "a run asks, and shows its progress"
 	}
 	return c
 }
@@ -186,15 +186,15 @@ type diagnosis struct {
 	Exit    int              `json:"exit_code"`
 }
 
-// tellChecks prints the checks and ends as the run would.
-func (p *program) tellChecks(checks []pipeline.Check, asJSON bool) error {
+// printChecks prints the checks and ends as the run would.
+func (p *program) printChecks(checks []pipeline.Check, asJSON bool) error {
 	var errs []error
 	problems, warnings := 0, 0
 	for _, c := range checks {
 		switch c.Level {
 		case pipeline.LevelProblem:
 			problems++
-			errs = append(errs, &told{c.Err})
+			errs = append(errs, &reportedError{c.Err})
 		case pipeline.LevelWarning:
 			warnings++
 		}
@@ -220,21 +220,23 @@ func (p *program) tellChecks(checks []pipeline.Check, asJSON bool) error {
 	return err
 }
 
-// told is an error that was printed as a check.
-type told struct{ err error }
+// reportedError is an error that was printed as a check.
+type reportedError struct{ err error }
 
-func (t *told) Error() string        { return t.err.Error() }
-func (t *told) Is(target error) bool { return target == errSaid || errors.Is(t.err, target) }
-func (t *told) As(target any) bool   { return errors.As(t.err, target) }
+func (t *reportedError) Error() string { return t.err.Error() }
+func (t *reportedError) Is(target error) bool {
+	return target == errReported || errors.Is(t.err, target)
+}
+func (t *reportedError) As(target any) bool { return errors.As(t.err, target) }
 
 // check prints one check: its level and name, then what was found and what to do,
 // broken to fit 80 columns.
 func (p *printer) check(c pipeline.Check) {
 	const indent = 20
 	label := fmt.Sprintf("%-8s %-10s", c.Level, c.Name)
-	texts := strings.Split(strings.TrimRight(c.What, "\n"), "\n")
-	if c.Do != "" {
-		texts = append(texts, "-> "+c.Do)
+	texts := strings.Split(strings.TrimRight(c.Message, "\n"), "\n")
+	if c.Hint != "" {
+		texts = append(texts, "-> "+c.Hint)
 	}
 	for _, text := range texts {
 		for _, line := range wrapped(text, 80-indent) {

@@ -75,7 +75,7 @@ func (p *program) emulator(ctx context.Context, o emulatorOptions) error {
 	}
 	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer release()
-	s, err := openStage(ctx, o.listen, o.Options)
+	s, err := startEmulatorServer(ctx, o.listen, o.Options)
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func exists(file string) bool {
 
 // endpoint is where calls go if not to the region's own host, "" if nobody named
 // another one. Whoever did is told, without what may be secret in a URL: at once, or,
-// of a hushed program, before the key goes to somebody else than the provider.
+// of a quiet program, before the key goes to somebody else than the provider.
 func (p *program) endpoint(flag string, lane pipeline.Lane) (string, error) {
 	for _, source := range []struct{ base, name string }{
 		{flag, "--endpoint"},
@@ -93,9 +93,9 @@ func (p *program) endpoint(flag string, lane pipeline.Lane) (string, error) {
 		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" {
 			return "", usagef("%s is not of the form https://host[:port], without user or query", source.name)
 		}
-		p.named = fmt.Sprintf("endpoint: %s://%s, from %s", u.Scheme, u.Host, source.name)
-		if !p.hushed {
-			p.sayNamed()
+		p.endpointNotice = fmt.Sprintf("endpoint: %s://%s, from %s", u.Scheme, u.Host, source.name)
+		if !p.quiet {
+			p.printEndpointNotice()
 		}
 		return source.base, nil
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 type estimateOptions struct {
-	terms
+	runFlags
 	json bool
 	save string
 	rate string
@@ -62,11 +62,11 @@ func (p *program) estimate(ctx context.Context, arg string, o estimateOptions) e
 	if err := o.check(); err != nil {
 		return err
 	}
-	plan, cfg, err := p.planUnder(ctx, arg, o.terms)
+	plan, cfg, err := p.planUnder(ctx, arg, o.runFlags)
 	if err != nil {
 		return err
 	}
-	rate, err := parseRate(o.rate, plan.Currency)
+	rate, err := parseExchangeRate(o.rate, plan.Currency)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ type estimateDocument struct {
 	MaxCost   decimal.NullDecimal `json:"max_cost"`
 	Finish    finish              `json:"finish"` // if it started now
 	Disk      diskSpace           `json:"disk"`
-	Journal   standing            `json:"journal"`
+	Journal   leftOut             `json:"journal"`
 	Warnings  []string            `json:"warnings"`
 }
 
@@ -173,8 +173,8 @@ type diskSpace struct {
 	Enough *bool  `json:"enough"`     // for the upper bound of bytes
 }
 
-// standing is what the estimate leaves out.
-type standing struct {
+// leftOut is what the estimate leaves out.
+type leftOut struct {
 	Done      int      `json:"done"`
 	Following int      `json:"following"`  // their tasks are under way or in doubt, and held or billed already
 	Resting   int      `json:"resting"`    // failed, lost or quarantined: nothing is submitted for them
@@ -192,7 +192,7 @@ func (p *printer) forecastJSON(f *forecast, now time.Time) error {
 	e := f.estimate
 	doc := estimateDocument{Version: 1, Batch: f.plan.Manifest.Name, Estimate: e, Converted: f.rate.of(e.Money),
 		MaxCost: f.limit(), Warnings: append([]string{}, f.plan.Warnings()...),
-		Journal: standing{Done: f.ahead.Done, Following: f.ahead.Follow, Resting: f.ahead.Rest, LeftAlone: f.ahead.NotSelected,
+		Journal: leftOut{Done: f.ahead.Done, Following: f.ahead.Follow, Resting: f.ahead.Rest, LeftAlone: f.ahead.NotSelected,
 			Reused: reused{f.ahead.Reuse, f.ahead.Saved}, Changed: append([]string{}, f.ahead.Changed...)}}
 	if text := f.capWarning(); text != "" {
 		doc.Warnings = append(doc.Warnings, text)
@@ -215,7 +215,7 @@ func (f *forecast) enough() bool {
 func (p *printer) forecast(f *forecast, now time.Time) {
 	m, e := &f.plan.Manifest, f.estimate
 	p.line("%s: %s with %s in %s", m.Name, count(e.Jobs, "job"), m.Model, m.Lane.Region)
-	p.standing(f)
+	p.leftOut(f)
 	if e.Jobs == 0 {
 		return
 	}
@@ -245,8 +245,8 @@ func (p *printer) forecast(f *forecast, now time.Time) {
 	p.labeled("assumed", assumed(e.Settings))
 }
 
-// standing tells what the journal has already, in as many lines as there are things to tell.
-func (p *printer) standing(f *forecast) {
+// leftOut tells what the journal has already, in as many lines as there are things to tell.
+func (p *printer) leftOut(f *forecast) {
 	o := f.ahead
 	for _, part := range []struct {
 		n    int

@@ -12,10 +12,10 @@ import (
 // Ways to end that are no failure of the program itself: the summary has told
 // about them, so nothing more is printed.
 var (
-	// errSaid matches both of the others.
-	errSaid        = errors.New("told in the summary")
-	errFailed      = fmt.Errorf("some jobs failed or were lost: %w", errSaid)
-	errQuarantined = fmt.Errorf("some jobs are quarantined: %w", errSaid)
+	// errReported matches both of the others.
+	errReported    = errors.New("told in the summary")
+	errFailed      = fmt.Errorf("some jobs failed or were lost: %w", errReported)
+	errQuarantined = fmt.Errorf("some jobs are quarantined: %w", errReported)
 )
 
 // errDeclined is a person's no to the question of a run.

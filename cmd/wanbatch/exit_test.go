@@ -115,7 +115,7 @@ func TestJoinedErrorsAreToldOneByOne(t *testing.T) {
 	var stderr bytes.Buffer
 	p := &program{err: &printer{w: &stderr}}
 	manifest := &pipeline.ManifestError{Problems: []pipeline.Problem{{File: "m.yaml", Line: 3, Column: 1, Message: "bad"}}}
-	p.complain(errors.Join(manifest, errFailed, usagef("no \x1b[31mcolour")))
+	p.printError(errors.Join(manifest, errFailed, usagef("no \x1b[31mcolour")))
 	if got, want := stderr.String(), "m.yaml:3:1: bad\nwanbatch: no [31mcolour\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -14,14 +14,14 @@ import (
 
 // launch runs a plan and lets people see it: the live view on a terminal, log lines
 // elsewhere, problems in any case. It listens to Ctrl-C and SIGTERM meanwhile.
-func (p *program) launch(ctx context.Context, plan *pipeline.Plan, cfg pipeline.Config, v voice, events bool) (*pipeline.Report, error) {
-	return p.attend(ctx, cfg, v, events, func(ctx context.Context, cfg pipeline.Config) (*pipeline.Report, error) {
+func (p *program) launch(ctx context.Context, plan *pipeline.Plan, cfg pipeline.Config, v logFlags, events bool) (*pipeline.Report, error) {
+	return p.runWithProgress(ctx, cfg, v, events, func(ctx context.Context, cfg pipeline.Config) (*pipeline.Report, error) {
 		return pipeline.Run(ctx, plan, cfg)
 	})
 }
 
-// attend is launch for whatever works on a batch.
-func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, events bool,
+// runWithProgress is launch for whatever works on a batch.
+func (p *program) runWithProgress(ctx context.Context, cfg pipeline.Config, v logFlags, events bool,
 	do func(context.Context, pipeline.Config) (*pipeline.Report, error),
 ) (*pipeline.Report, error) {
 	screen := io.Writer(p.err)
@@ -31,8 +31,8 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 		screen = wrapper{p.err, widthOf(tty)}
 	}
 	log := v.logger(screen, tty != nil && p.wantsColor(v), false)
-	if tty != nil && p.wantsLive(v) && obeys(tty) && !(events && terminal(p.out.w) != nil) {
-		resumed, ignore := resumptions()
+	if tty != nil && p.wantsLive(v) && supportsEscapes(tty) && !(events && terminal(p.out.w) != nil) {
+		resumed, ignore := resumeSignals()
 		defer ignore()
 		view := newLive(p.panel(tty), max(cfg.Speed, 1), p.wantsColor(v), resumed)
 		defer view.close()
@@ -42,7 +42,7 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 	log = log.Level(max(log.GetLevel(), v.level()))
 
 	paid := ", paid tasks continue at the provider"
-	if cfg.Key == pipeline.RehearsalKey {
+	if cfg.APIKey == pipeline.RehearsalKey {
 		paid = "" // and their provider ends with us
 	}
 	ctx, stop, release := interruptible(ctx, func() {
@@ -52,7 +52,7 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 	defer release()
 	cfg.Stop = stop
 	lines := json.NewEncoder(p.out)
-	told := repeats{}
+	told := repeatFilter{}
 	var last pipeline.Event // trouble
 	cfg.OnEvent = func(e pipeline.Event) {
 		if e.Kind == pipeline.EventTrouble {
@@ -62,8 +62,8 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 			_ = lines.Encode(e) // the printer remembers a failure
 		}
 		show(e)
-		if v.verbose || v.format == "json" || told.news(log, e) {
-			tell(log, e)
+		if v.verbose || v.format == "json" || told.shouldLog(log, e) {
+			logEvent(log, e)
 		}
 	}
 	report, err := do(ctx, cfg)
@@ -76,22 +76,22 @@ func (p *program) attend(ctx context.Context, cfg pipeline.Config, v voice, even
 // panel is where the live view is drawn. Of the terminals that get narrower, xterm
 // alone cuts its lines; it says who it is, but so it does to a tmux inside.
 func (p *program) panel(tty *os.File) panel {
-	return panel{w: p.err, size: sizeOf(tty), still: func() func() { return still(tty) },
-		cuts: p.getenv("XTERM_VERSION") != "" && p.getenv("TMUX") == ""}
+	return panel{w: p.err, size: sizeOf(tty), muteTerminal: func() func() { return muteTerminal(tty) },
+		truncates: p.getenv("XTERM_VERSION") != "" && p.getenv("TMUX") == ""}
 }
 
 // wantsLive reports whether a terminal gets the live view. NO_COLOR takes the
 // colors out of it and nothing else, as its makers mean it and as users of restic
 // and rclone know it, whose progress stays; TERM=dumb and CI leave log lines.
-func (p *program) wantsLive(v voice) bool {
+func (p *program) wantsLive(v logFlags) bool {
 	return !v.quiet && !v.verbose && v.format == "" && !p.dumb() && !p.onCI()
 }
 
-func (p *program) wantsColor(v voice) bool {
+func (p *program) wantsColor(v logFlags) bool {
 	return !v.noColor && p.getenv("NO_COLOR") == "" && !p.dumb()
 }
 
-func (v voice) level() zerolog.Level {
+func (v logFlags) level() zerolog.Level {
 	switch {
 	case v.quiet: // what is tried again is no problem yet
 		return zerolog.ErrorLevel

@@ -26,7 +26,7 @@ type live struct {
 	mu      sync.Mutex // guards what follows
 	known   bool       // something was shown
 	halted  bool       // a person has stopped the batch
-	now     scene
+	now     frameState
 	at      time.Time // of now.Progress, by the wall clock
 	pending []byte    // text that is to appear above
 
@@ -37,16 +37,16 @@ type live struct {
 	// The drawing goroutine's own.
 	columns, rows int       // of the terminal when it was looked at last
 	turned        time.Time // when they changed
-	gone          error     // first failure to write: nothing more is drawn
+	writeErr      error     // first failure to write: nothing more is drawn
 }
 
 // drawGap is how often the panel is looked after. It is drawn only if it changed.
 const drawGap = 200 * time.Millisecond
 
-// calm is how long a terminal keeps its size before it is drawn on again. While a
+// resizeSettle is how long a terminal keeps its size before it is drawn on again. While a
 // person drags its edge, tmux has rearranged the rows up to 250 ms before it says so:
 // what is drawn meanwhile is drawn over the wrong ones.
-const calm = 300 * time.Millisecond
+const resizeSettle = 300 * time.Millisecond
 
 // problemsKept is how many problems are remembered.
 const problemsKept = 20
@@ -54,7 +54,7 @@ const problemsKept = 20
 // newLive starts drawing; close ends it. resumed tells that others may have written
 // to the terminal; it may be nil.
 func newLive(p panel, speed float64, color bool, resumed <-chan os.Signal) *live {
-	l := &live{panel: p, speed: speed, color: color, resumed: resumed, zone: time.Local, now: scene{rates: rates{}},
+	l := &live{panel: p, speed: speed, color: color, resumed: resumed, zone: time.Local, now: frameState{rates: rates{}},
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	go l.run()
 	return l
@@ -67,7 +67,7 @@ func (l *live) show(e pipeline.Event) {
 	if !l.known {
 		l.known = true
 		l.now.began = time.Now()
-		l.stir()
+		l.requestDraw()
 	}
 	l.now.Progress, l.at = e.Progress, time.Now()
 	l.now.rates.sample(e.Progress.Fetching, l.at)
@@ -80,7 +80,7 @@ func (l *live) halt() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.halted = true
-	l.stir()
+	l.requestDraw()
 }
 
 // Write makes whole lines appear above the panel.
@@ -88,12 +88,12 @@ func (l *live) Write(text []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pending = append(l.pending, text...)
-	l.stir()
+	l.requestDraw()
 	return len(text), nil
 }
 
-// stir makes the goroutine draw at once. The lock is held.
-func (l *live) stir() {
+// requestDraw makes the goroutine draw at once. The lock is held.
+func (l *live) requestDraw() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
@@ -135,20 +135,20 @@ func (l *live) draw(last bool) {
 	if columns != l.columns || rows != l.rows {
 		l.columns, l.rows, l.turned = columns, rows, time.Now()
 	}
-	if !last && time.Since(l.turned) < calm {
+	if !last && time.Since(l.turned) < resizeSettle {
 		return
 	}
-	above, lines := l.take(columns, rows)
+	above, lines := l.compose(columns, rows)
 	if last {
 		lines = nil
 	}
-	if l.gone == nil {
-		l.gone = l.panel.draw(above, lines)
+	if l.writeErr == nil {
+		l.writeErr = l.panel.draw(above, lines)
 	}
 }
 
-// take composes what is to be drawn. It alone needs the lock; writing does not.
-func (l *live) take(columns, rows int) (above, lines []string) {
+// compose composes what is to be drawn. It alone needs the lock; writing does not.
+func (l *live) compose(columns, rows int) (above, lines []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.pending) > 0 {

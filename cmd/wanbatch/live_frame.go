@@ -10,8 +10,8 @@ import (
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
-// scene is all that a frame of the live view is made from.
-type scene struct {
+// frameState is all that a frame of the live view is made from.
+type frameState struct {
 	pipeline.Progress               // as it was told last
 	past              time.Duration // since then, by the batch's clock
 	began             time.Time     // wall clock
@@ -30,7 +30,7 @@ const (
 
 // frame draws the scene in at most so many columns and rows. The less room, the
 // fewer words; the last to go is the bare count.
-func (s scene) frame(columns, rows int) []string {
+func (s frameState) frame(columns, rows int) []string {
 	if columns < 1 || rows < 1 {
 		return nil
 	}
@@ -48,17 +48,17 @@ func (s scene) frame(columns, rows int) []string {
 }
 
 // line is the whole scene in one line.
-func (s scene) line(room int) string {
+func (s frameState) line(room int) string {
 	done := fmt.Sprintf("%d/%d done", s.States[pipeline.StateDone], s.Jobs)
 	return fit(room,
 		done+states(s.Progress)+"  "+s.money(false)+"  "+s.eta(),
-		done+s.wrong()+"  "+s.eta(),
-		done+s.wrong(),
+		done+s.failureCounts()+"  "+s.eta(),
+		done+s.failureCounts(),
 		done)
 }
 
 // phases sums states up into what a person wants to tell apart.
-func (s scene) phases() []phase {
+func (s frameState) phases() []phase {
 	n := s.States
 	return []phase{
 		{'#', green, n[pipeline.StateDone], "done"},
@@ -77,7 +77,7 @@ type phase struct {
 }
 
 // bar is the batch from done to waiting. Every phase that has a job has a mark.
-func (s scene) bar(room int) string {
+func (s frameState) bar(room int) string {
 	percent := fmt.Sprintf("] %3d%%", 100*s.States[pipeline.StateDone]/max(1, s.Jobs))
 	wide := room - len(percent) - 1
 	if wide < 8 {
@@ -115,7 +115,7 @@ func proportion(phases []phase, wide int) []int {
 }
 
 // legend counts the jobs and says what the marks of the bar mean.
-func (s scene) legend(room int) string {
+func (s frameState) legend(room int) string {
 	var long, brief []string
 	for _, p := range s.phases() {
 		if p.jobs > 0 || p.mark == '#' {
@@ -131,11 +131,11 @@ func (s scene) legend(room int) string {
 	}
 	text := strings.Join(long, "   ")
 	done := fmt.Sprintf("%d/%d done", s.States[pipeline.StateDone], s.Jobs)
-	return fit(room, text+doubt+of, text+of, strings.Join(long, "  "), strings.Join(brief, ", "), done+s.wrong(), done)
+	return fit(room, text+doubt+of, text+of, strings.Join(long, "  "), strings.Join(brief, ", "), done+s.failureCounts(), done)
 }
 
 // sums tells of money and time, in one line or two.
-func (s scene) sums(room int) []string {
+func (s frameState) sums(room int) []string {
 	cash, eta := s.money(true), s.eta()
 	spent := "started " + short(s.clock.Sub(s.began)) + " ago"
 	if s.Stop != "" {
@@ -153,22 +153,22 @@ func (s scene) sums(room int) []string {
 
 // money is what the batch cost so far, rounded to cents: billed, held, and the cap
 // if there is one.
-func (s scene) money(words bool) string {
-	text := "billed " + s.Spent.Round(2).String() + " + held " + s.Held.Round(2).String()
+func (s frameState) money(words bool) string {
+	text := "billed " + s.Billed.Round(2).String() + " + held " + s.Held.Round(2).String()
 	if words {
-		text = "billed " + s.Spent.StringFixed(2) + "   held " + s.Held.StringFixed(2)
+		text = "billed " + s.Billed.StringFixed(2) + "   held " + s.Held.StringFixed(2)
 	}
 	switch {
-	case s.Cap.Valid && words:
-		text += "   cap " + s.Cap.Decimal.StringFixed(2)
-	case s.Cap.Valid:
-		text += " of " + s.Cap.Decimal.Round(2).String()
+	case s.MaxCost.Valid && words:
+		text += "   cap " + s.MaxCost.Decimal.StringFixed(2)
+	case s.MaxCost.Valid:
+		text += " of " + s.MaxCost.Decimal.Round(2).String()
 	}
 	return text + " " + s.Currency
 }
 
 // eta is when the jobs should be through: a range until that is narrow.
-func (s scene) eta() string {
+func (s frameState) eta() string {
 	if s.Left.High == 0 || s.Stop != "" { // what is left is not done now
 		return ""
 	}
@@ -188,15 +188,15 @@ func (s scene) eta() string {
 	return text
 }
 
-// wrong sums up what went wrong.
-func (s scene) wrong() string {
+// failureCounts sums up what went wrong.
+func (s frameState) failureCounts() string {
 	n := s.States
 	return some(n[pipeline.StateFailed]+n[pipeline.StateLost], "failed") + some(n[pipeline.StateQuarantined], "quarantined")
 }
 
 // lists shows the tasks, downloads and problems that so many rows have room for.
 // Downloads and problems are few; tasks get what is left.
-func (s scene) lists(columns, room int) []string {
+func (s frameState) lists(columns, room int) []string {
 	downloads := min(len(s.Fetching), mostDownloads)
 	failures := min(len(s.problems), mostProblems)
 	for room < rowsOf(downloads)+rowsOf(failures)+rowsOf(min(len(s.Running), 2)) && downloads+failures > 0 {
@@ -208,7 +208,7 @@ func (s scene) lists(columns, room int) []string {
 	}
 	tasks := min(len(s.Running), max(0, room-rowsOf(downloads)-rowsOf(failures)-1))
 	lines := append(s.tasks(columns, tasks), s.downloads(columns, downloads)...)
-	return append(lines, s.lately(columns, failures, room-len(lines)-rowsOf(failures))...)
+	return append(lines, s.recentProblems(columns, failures, room-len(lines)-rowsOf(failures))...)
 }
 
 // rowsOf is what a list of n takes, with its title.
@@ -221,7 +221,7 @@ func rowsOf(n int) int {
 
 // tasks lists those that can be running, the oldest first. The title counts those
 // that are not shown, with those that wait at the provider for one of these to end.
-func (s scene) tasks(room, most int) []string {
+func (s frameState) tasks(room, most int) []string {
 	if most == 0 {
 		return nil
 	}
@@ -242,7 +242,7 @@ func (s scene) tasks(room, most int) []string {
 
 // names is how wide the names are in all lists, so that what stands beside them
 // keeps its column.
-func (s scene) names() int {
+func (s frameState) names() int {
 	wide := 0
 	for _, w := range s.Running {
 		wide = max(wide, columns(clean(w.Job)))
@@ -254,7 +254,7 @@ func (s scene) names() int {
 }
 
 // ends is when a task should end, if that takes so long from now.
-func (s scene) ends(left time.Duration) string {
+func (s frameState) ends(left time.Duration) string {
 	switch {
 	case left < 0:
 		return short(-left) + " late"
@@ -265,7 +265,7 @@ func (s scene) ends(left time.Duration) string {
 }
 
 // downloads lists results on their way.
-func (s scene) downloads(room, most int) []string {
+func (s frameState) downloads(room, most int) []string {
 	if most == 0 {
 		return nil
 	}
@@ -284,8 +284,8 @@ func (s scene) downloads(room, most int) []string {
 	return append([]string{s.title("downloads", max(len(s.Fetching), s.States[pipeline.StateFetching]), most, room, "")}, grid(rows, s.names(), room)...)
 }
 
-// lately lists the newest problems. A spare row shows a second line of one.
-func (s scene) lately(room, most, spare int) []string {
+// recentProblems lists the newest problems. A spare row shows a second line of one.
+func (s frameState) recentProblems(room, most, spare int) []string {
 	if most == 0 {
 		return nil
 	}
@@ -303,7 +303,7 @@ func (s scene) lately(room, most, spare int) []string {
 			lines = append(lines, cut(wrapped[0], room))
 			spare--
 			rest := strings.TrimPrefix(text+"  "+p.text, wrapped[0])
-			lines = append(lines, cut(strings.Repeat(" ", hanging)+strings.TrimSpace(rest), room))
+			lines = append(lines, cut(strings.Repeat(" ", hangingIndent)+strings.TrimSpace(rest), room))
 			continue
 		}
 		lines = append(lines, cut(text+"  "+p.text, room))
@@ -312,7 +312,7 @@ func (s scene) lately(room, most, spare int) []string {
 }
 
 // title heads a list, and tells if it is not shown whole.
-func (s scene) title(name string, all, shown, room int, why string) string {
+func (s frameState) title(name string, all, shown, room int, why string) string {
 	if shown < all {
 		name += fmt.Sprintf(" (%d of %d%s)", shown, all, why)
 	}
@@ -380,7 +380,7 @@ const (
 	cyan   = "36"
 )
 
-func (s scene) paint(color, text string) string {
+func (s frameState) paint(color, text string) string {
 	if !s.color || color == "" || text == "" {
 		return text
 	}

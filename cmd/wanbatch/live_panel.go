@@ -21,12 +21,12 @@ import (
 // two, and half of the old frame stays behind. And a frame as tall as the terminal
 // scrolls by one line with each drawing.
 type panel struct {
-	w     io.Writer
-	size  func() (columns, rows int)
-	still func() (restore func()) // makes the terminal write nothing by itself; nil if it does not
-	cuts  bool                    // the terminal cuts long lines when it gets narrower, instead of breaking them
-	drawn []string
-	wide  int // columns of the terminal when it was drawn
+	w            io.Writer
+	size         func() (columns, rows int)
+	muteTerminal func() (restore func()) // makes the terminal write nothing by itself; nil if it does not
+	truncates    bool                    // the terminal cuts long lines when it gets narrower, instead of breaking them
+	drawn        []string
+	wide         int // columns of the terminal when it was drawn
 }
 
 // Sequences of every terminal of the last decades, but for the first pair, which
@@ -88,7 +88,7 @@ func (p *panel) draw(above, lines []string) error {
 
 // rows is how many rows the panel takes on a terminal that is now so wide.
 func (p *panel) rows(wide int) int {
-	if p.cuts || wide >= p.wide || wide <= 0 {
+	if p.truncates || wide >= p.wide || wide <= 0 {
 		return len(p.drawn)
 	}
 	n := 0
@@ -100,10 +100,10 @@ func (p *panel) rows(wide int) int {
 
 // hold makes the terminal write nothing by itself until restore is called.
 func (p *panel) hold() (restore func()) {
-	if p.still == nil {
+	if p.muteTerminal == nil {
 		return func() {}
 	}
-	return p.still()
+	return p.muteTerminal()
 }
 
 // forget leaves what is on the screen as it is; the next frame starts below.

@@ -20,9 +20,9 @@ func busy() pipeline.Progress {
 	return pipeline.Progress{
 		Jobs:   120,
 		States: map[pipeline.State]int{"done": 46, "running": 1, "queued": 2, "pending": 68, "failed": 2, "quarantined": 1},
-		Spent:  decimal.RequireFromString("27.0384"), Held: decimal.RequireFromString("1.92"),
-		Cap: decimal.NewNullDecimal(decimal.NewFromInt(300)), Currency: "USD",
-		Running:  []pipeline.Watched{{Job: "alice-salsa", State: "running", Age: 65 * time.Second, Expected: 95 * time.Second}},
+		Billed: decimal.RequireFromString("27.0384"), Held: decimal.RequireFromString("1.92"),
+		MaxCost: decimal.NewNullDecimal(decimal.NewFromInt(300)), Currency: "USD",
+		Running:  []pipeline.RunningTask{{Job: "alice-salsa", State: "running", Age: 65 * time.Second, Expected: 95 * time.Second}},
 		Fetching: []pipeline.Download{{Job: "bo-jump", Bytes: 3 << 20, Total: 12 << 20}},
 		Left:     pipeline.TimeRange{Low: 2 * time.Hour, High: 4 * time.Hour},
 	}
@@ -157,7 +157,7 @@ func TestLiveFull(t *testing.T) {
 	onScreen(t, s, 1, func(l *live) {
 		p := busy()
 		for i := range 40 {
-			p.Running = append(p.Running, pipeline.Watched{Job: fmt.Sprintf("job-%02d", i), State: "queued", Expected: time.Minute})
+			p.Running = append(p.Running, pipeline.RunningTask{Job: fmt.Sprintf("job-%02d", i), State: "queued", Expected: time.Minute})
 		}
 		for i := range 5 {
 			p.Running = p.Running[:len(p.Running)-i]
@@ -219,9 +219,9 @@ func (s slow) Write(b []byte) (int, error) {
 func TestFrameFits(t *testing.T) {
 	p := busy()
 	for i := range 40 {
-		p.Running = append(p.Running, pipeline.Watched{Job: strings.Repeat("舞", i%20), State: "queued"})
+		p.Running = append(p.Running, pipeline.RunningTask{Job: strings.Repeat("舞", i%20), State: "queued"})
 	}
-	sc := scene{Progress: p, rates: rates{}, color: true, clock: time.Unix(0, 0).UTC()}
+	sc := frameState{Progress: p, rates: rates{}, color: true, clock: time.Unix(0, 0).UTC()}
 	for i := range 5 {
 		sc.problems.take(failed(fmt.Sprint(i), strings.Repeat("reason \x1b[2J", 20), p), sc.clock)
 	}
@@ -255,9 +255,9 @@ func TestFrameCountsTasks(t *testing.T) {
 				for _, with := range []pipeline.Progress{{}, busy()} {
 					p := pipeline.Progress{Jobs: 120, States: map[pipeline.State]int{"running": 1, "queued": running - 1 + ahead, "fetching": len(with.Fetching)}, Fetching: with.Fetching}
 					for i := range running {
-						p.Running = append(p.Running, pipeline.Watched{Job: fmt.Sprintf("job-%02d", i), State: "running", Expected: time.Minute})
+						p.Running = append(p.Running, pipeline.RunningTask{Job: fmt.Sprintf("job-%02d", i), State: "running", Expected: time.Minute})
 					}
-					text := strings.Join(scene{Progress: p, rates: rates{}}.frame(size.wide, size.high), "\n")
+					text := strings.Join(frameState{Progress: p, rates: rates{}}.frame(size.wide, size.high), "\n")
 					shown, want := strings.Count(text, "\n  job-"), "\ntasks\n"
 					if all := running + ahead; shown < all {
 						want = fmt.Sprintf("\ntasks (%d of %d%s)\n", shown, all, some(ahead, "waiting their turn"))
@@ -275,7 +275,7 @@ func TestFrameCountsTasks(t *testing.T) {
 func TestFrameSmall(t *testing.T) {
 	p := busy()
 	p.Fetching[0].Bytes = 1
-	got := strings.Join(scene{Progress: p, fast: true, rates: rates{}}.frame(39, 11), "\n")
+	got := strings.Join(frameState{Progress: p, fast: true, rates: rates{}}.frame(39, 11), "\n")
 	want := `[############!?>.................]  38%
 46/120 done, 2 failed, 1 quarantined
 billed 27.04 + held 1.92 of 300 USD
@@ -305,7 +305,7 @@ func TestBar(t *testing.T) {
 		for _, n := range tt.states {
 			jobs += n
 		}
-		if got := (scene{Progress: pipeline.Progress{Jobs: jobs, States: tt.states}}).bar(27); got != tt.want {
+		if got := (frameState{Progress: pipeline.Progress{Jobs: jobs, States: tt.states}}).bar(27); got != tt.want {
 			t.Errorf("%v: %s, want %s", tt.states, got, tt.want)
 		}
 	}
@@ -357,7 +357,7 @@ func TestLiveHalted(t *testing.T) {
 	})
 	p := busy()
 	p.Stop = "interrupted"
-	if line := (scene{Progress: p}).line(200); strings.Contains(line, "eta") {
+	if line := (frameState{Progress: p}).line(200); strings.Contains(line, "eta") {
 		t.Error(line)
 	}
 }
@@ -411,7 +411,7 @@ func TestLiveShorter(t *testing.T) {
 		onScreen(t, s, 1, func(l *live) {
 			p := busy()
 			for i := range 40 {
-				p.Running = append(p.Running, pipeline.Watched{Job: fmt.Sprintf("job-%02d", i), State: "queued", Expected: time.Minute})
+				p.Running = append(p.Running, pipeline.RunningTask{Job: fmt.Sprintf("job-%02d", i), State: "queued", Expected: time.Minute})
 			}
 			l.show(pipeline.Event{Kind: "running", Progress: p})
 			fmt.Fprintln(l, "one\ntwo\nthree")

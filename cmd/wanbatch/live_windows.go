@@ -6,14 +6,14 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// resumptions never tells anything: there is no Ctrl-Z.
-func resumptions() (resumed <-chan os.Signal, ignore func()) { return nil, func() {} }
+// resumeSignals never tells anything: there is no Ctrl-Z.
+func resumeSignals() (resumed <-chan os.Signal, ignore func()) { return nil, func() {} }
 
-// still does nothing: a console shows what is typed only to a program that reads it.
-func still(*os.File) (restore func()) { return func() {} }
+// muteTerminal does nothing: a console shows what is typed only to a program that reads it.
+func muteTerminal(*os.File) (restore func()) { return func() {} }
 
-// obeys asks a console to understand escape sequences, and reports whether it will.
-func obeys(f *os.File) bool {
+// supportsEscapes asks a console to understand escape sequences, and reports whether it will.
+func supportsEscapes(f *os.File) bool {
 	var mode uint32
 	console := windows.Handle(f.Fd())
 	if windows.GetConsoleMode(console, &mode) != nil {

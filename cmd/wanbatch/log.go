@@ -12,13 +12,13 @@ import (
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
-// voice is how much is said while a batch runs, and in which form.
-type voice struct {
+// logFlags is how much is said while a batch runs, and in which form.
+type logFlags struct {
 	quiet, verbose, noColor bool
 	format                  string // "", "console" or "json"
 }
 
-func (v *voice) flags(cmd *cobra.Command) {
+func (v *logFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&v.quiet, "quiet", "q", false, "print problems only; nothing, if there are none")
 	cmd.Flags().BoolVarP(&v.verbose, "verbose", "v", false, "log every step, also on a terminal")
 	cmd.Flags().BoolVar(&v.noColor, "no-color", false, "no color in log lines (also: NO_COLOR)")
@@ -26,7 +26,7 @@ func (v *voice) flags(cmd *cobra.Command) {
 	cmd.MarkFlagsMutuallyExclusive("quiet", "verbose")
 }
 
-func (v *voice) check() error {
+func (v *logFlags) check() error {
 	if v.format != "" && v.format != "console" && v.format != "json" {
 		return usagef("--log-format is console or json, not %q", v.format)
 	}
@@ -36,7 +36,7 @@ func (v *voice) check() error {
 // logger writes to w in the chosen form. What a reader of lines has no use for is
 // left to JSON and -v; above the live view only the problem itself is told, because
 // the summary tells the rest.
-func (v *voice) logger(w io.Writer, color, aboveLive bool) zerolog.Logger {
+func (v *logFlags) logger(w io.Writer, color, aboveLive bool) zerolog.Logger {
 	if v.format == "json" {
 		return zerolog.New(w)
 	}
@@ -53,14 +53,14 @@ func (v *voice) logger(w io.Writer, color, aboveLive bool) zerolog.Logger {
 	})
 }
 
-// tell logs one event of a run.
-func tell(log zerolog.Logger, e pipeline.Event) {
+// logEvent logs one event of a run.
+func logEvent(log zerolog.Logger, e pipeline.Event) {
 	level, text := describe(e)
-	tellAs(log, level, text, e)
+	logEventAs(log, level, text, e)
 }
 
-// tellAs logs an event in words of the caller's.
-func tellAs(log zerolog.Logger, level zerolog.Level, text string, e pipeline.Event) {
+// logEventAs logs an event in words of the caller's.
+func logEventAs(log zerolog.Logger, level zerolog.Level, text string, e pipeline.Event) {
 	line := log.WithLevel(level).Time("time", e.Time)
 	for _, field := range []struct{ name, value string }{
 		{"job", e.Job}, {"task", e.Task}, {"request", e.Request}, {"code", e.Code}, {"by", e.By},

@@ -16,6 +16,6 @@ func main() {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
 	p := &program{stdin: stdin, out: &printer{w: stdout}, err: &printer{w: stderr}, getenv: getenv}
 	err := p.execute(ctx, args)
-	p.complain(err)
+	p.printError(err)
 	return exitCode(err)
 }

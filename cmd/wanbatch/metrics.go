@@ -23,9 +23,9 @@ const lastSuccess = "wanbatch_last_success_timestamp_seconds"
 // All figures but the two histograms are gauges: they tell how the batch stands, and
 // the file is valid both as OpenMetrics and as the older text format, which is what
 // the node exporter's collector reads. Each has the batch as a label and none a job.
-func (m *monitor) write(r *pipeline.Report, e *ending) error {
+func (m *monitor) write(r *pipeline.Report, e *runEnd) error {
 	reg := prometheus.NewRegistry()
-	f := figuresOf{reg, prometheus.Labels{"batch": m.batch}}
+	f := metricSet{reg, prometheus.Labels{"batch": m.batch}}
 	if r != nil {
 		f.batch(r)
 	}
@@ -40,14 +40,14 @@ func (m *monitor) write(r *pipeline.Report, e *ending) error {
 	return replace(m.metrics, reg)
 }
 
-// figuresOf makes the figures of one batch.
-type figuresOf struct {
+// metricSet makes the figures of one batch.
+type metricSet struct {
 	reg    *prometheus.Registry
 	labels prometheus.Labels
 }
 
 // gauge adds a figure. The registry refuses none: their names are different.
-func (f figuresOf) gauge(name, help string, more prometheus.Labels, value float64) {
+func (f metricSet) gauge(name, help string, more prometheus.Labels, value float64) {
 	labels := prometheus.Labels{}
 	for _, some := range []prometheus.Labels{f.labels, more} {
 		for k, v := range some {
@@ -60,7 +60,7 @@ func (f figuresOf) gauge(name, help string, more prometheus.Labels, value float6
 }
 
 // batch adds how the batch stands.
-func (f figuresOf) batch(r *pipeline.Report) {
+func (f metricSet) batch(r *pipeline.Report) {
 	states := map[pipeline.State]int{}
 	for _, j := range r.Jobs {
 		states[j.State]++
@@ -88,7 +88,7 @@ func (f figuresOf) batch(r *pipeline.Report) {
 	}
 }
 
-func (f figuresOf) histogram(name, help string, buckets []float64) *prometheus.HistogramVec {
+func (f metricSet) histogram(name, help string, buckets []float64) *prometheus.HistogramVec {
 	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, ConstLabels: f.labels, Buckets: buckets}, []string{"mode"})
 	f.reg.MustRegister(h)
 	return h
@@ -109,7 +109,7 @@ func oldestOpen(r *pipeline.Report) time.Time {
 }
 
 // run adds how the run goes, or went.
-func (f figuresOf) run(began time.Time, e *ending) {
+func (f metricSet) run(began time.Time, e *runEnd) {
 	active := 0.0
 	if e == nil {
 		active = 1

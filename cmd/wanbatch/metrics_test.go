@@ -59,10 +59,10 @@ func figures(t *testing.T, path string) map[string]float64 {
 func sampleReport(begun time.Time) *pipeline.Report {
 	null := func(text string) decimal.NullDecimal { return decimal.NewNullDecimal(decimal.RequireFromString(text)) }
 	r := &pipeline.Report{Batch: "b", Currency: "USD", Jobs: []pipeline.Result{
-		{State: "done", Mode: "wan-std", QueueSeconds: null("3"), RunSeconds: null("79.5"), Attempts: []pipeline.Try{{At: begun.Add(-time.Hour)}}},
-		{State: "running", Mode: "wan-std", Attempts: []pipeline.Try{{At: begun.Add(-time.Hour)}, {At: begun}}},
-		{State: "in_doubt", Mode: "wan-std", Attempts: []pipeline.Try{{At: begun.Add(time.Hour)}}},
-		{State: "pending", Mode: "wan-pro", Attempts: []pipeline.Try{{At: begun.Add(-9 * time.Hour)}}},
+		{State: "done", Mode: "wan-std", QueueSeconds: null("3"), RunSeconds: null("79.5"), Attempts: []pipeline.Attempt{{At: begun.Add(-time.Hour)}}},
+		{State: "running", Mode: "wan-std", Attempts: []pipeline.Attempt{{At: begun.Add(-time.Hour)}, {At: begun}}},
+		{State: "in_doubt", Mode: "wan-std", Attempts: []pipeline.Attempt{{At: begun.Add(time.Hour)}}},
+		{State: "pending", Mode: "wan-pro", Attempts: []pipeline.Attempt{{At: begun.Add(-9 * time.Hour)}}},
 	}}
 	r.Totals.BilledSeconds, r.Totals.Billed, r.Totals.BilledMax = null("3.2").Decimal, null("0.384").Decimal, null("1.5").Decimal
 	return r
@@ -75,7 +75,7 @@ func TestMetrics(t *testing.T) {
 	steps := []struct {
 		name   string
 		report *pipeline.Report
-		end    *ending
+		end    *runEnd
 		want   map[string]float64
 	}{
 		{"nothing is known yet", nil, nil, map[string]float64{
@@ -87,10 +87,10 @@ func TestMetrics(t *testing.T) {
 			"wanbatch_billed_amount{currency=\"USD\"}": 0.384, "wanbatch_billed_max_amount{currency=\"USD\"}": 1.5,
 			"wanbatch_oldest_open_task_created_timestamp_seconds": 1795654800,
 			"wanbatch_task_run_seconds{mode=\"wan-std\"}":         1, "wanbatch_task_queue_seconds{mode=\"wan-std\"}": 1}},
-		{"it succeeds", nil, &ending{code: 0, at: begun.Add(90 * time.Second)}, map[string]float64{
+		{"it succeeds", nil, &runEnd{code: 0, at: begun.Add(90 * time.Second)}, map[string]float64{
 			"wanbatch_run_active": 0, "wanbatch_run_exit_code": 0, lastSuccess: 1795654890,
 			"wanbatch_run_ended_timestamp_seconds": 1795654890, "wanbatch_oldest_open_task_created_timestamp_seconds": absent}},
-		{"the next fails, and the success is kept", nil, &ending{code: 6, at: begun.Add(time.Hour)}, map[string]float64{
+		{"the next fails, and the success is kept", nil, &runEnd{code: 6, at: begun.Add(time.Hour)}, map[string]float64{
 			"wanbatch_run_exit_code": 6, lastSuccess: 1795654890}},
 	}
 	for _, step := range steps {
@@ -114,7 +114,7 @@ const absent = -1
 func TestMetricsConventions(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.prom")
 	m := &monitor{metrics: path, batch: "b", began: time.Now()}
-	if err := m.write(sampleReport(time.Now()), &ending{at: time.Now()}); err != nil {
+	if err := m.write(sampleReport(time.Now()), &runEnd{at: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(path)
@@ -170,12 +170,12 @@ func TestNotice(t *testing.T) {
 	for i := range m.report.Jobs {
 		m.report.Jobs[i].Error = &pipeline.Failure{Code: "X"}
 	}
-	n := m.notice(&ending{code: 3, err: errFailed, at: time.Now()})
+	n := m.notice(&runEnd{code: 3, err: errFailed, at: time.Now()})
 	if n.ExitCode != 3 || n.Meaning != "finished, some jobs failed or lost" || n.Message != "" || len(n.Problems) != shownProblems || n.Currency != "USD" {
 		t.Errorf("notice %+v", n)
 	}
 	m.report = nil
-	n = m.notice(&ending{code: 1, err: errors.New("disk on fire"), at: time.Now()})
+	n = m.notice(&runEnd{code: 1, err: errors.New("disk on fire"), at: time.Now()})
 	if n.Message != "disk on fire" || n.Totals != nil || n.Problems == nil {
 		t.Errorf("notice %+v", n)
 	}

@@ -110,7 +110,7 @@ func (m *monitor) end(ctx context.Context, runErr error) {
 	if m.report == nil {
 		m.report = m.look()
 	}
-	e := &ending{code: exitCode(runErr), err: runErr, at: time.Now()}
+	e := &runEnd{code: exitCode(runErr), err: runErr, at: time.Now()}
 	if m.metrics != "" {
 		if err := m.write(m.report, e); err != nil {
 			m.p.err.line("warning: the metrics were not written: %v", err)
@@ -127,8 +127,8 @@ func (m *monitor) end(ctx context.Context, runErr error) {
 	}
 }
 
-// ending is how a run ended.
-type ending struct {
+// runEnd is how a run ended.
+type runEnd struct {
 	code int
 	err  error
 	at   time.Time
@@ -158,7 +158,7 @@ type noticeOfProblem struct {
 	*pipeline.Failure
 }
 
-func (m *monitor) notice(e *ending) notice {
+func (m *monitor) notice(e *runEnd) notice {
 	n := notice{Version: 1, Batch: m.batch, ExitCode: e.code, StartedAt: m.began.UTC(), EndedAt: e.at.UTC(),
 		Problems: []noticeOfProblem{}, Program: "wanbatch " + currentVersion().Version}
 	if m.folder != "" {
@@ -169,7 +169,7 @@ func (m *monitor) notice(e *ending) notice {
 			n.Meaning = row.meaning
 		}
 	}
-	if e.err != nil && !errors.Is(e.err, errSaid) {
+	if e.err != nil && !errors.Is(e.err, errReported) {
 		n.Message = e.err.Error()
 	}
 	if r := m.report; r != nil {

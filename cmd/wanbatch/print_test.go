@@ -127,12 +127,12 @@ func TestCommandLines(t *testing.T) {
 func TestPresence(t *testing.T) {
 	ran := pipeline.Report{Lane: pipeline.ReportLane{Endpoint: "http://127.0.0.1:1"}}
 	limited, finished, stopped, interrupted := ran, ran, ran, ran
-	interrupted.Stopped = &pipeline.Stopped{Reason: "interrupted", Message: "interrupted; run again to continue"}
+	interrupted.Stopped = &pipeline.RunEnd{Reason: "interrupted", Message: "interrupted; run again to continue"}
 	rehearsed := interrupted
-	rehearsed.Batch, rehearsed.Lane.Key = "a-rehearsal", "568059cc"
-	limited.Stopped = &pipeline.Stopped{Reason: "finished"}
+	rehearsed.Batch, rehearsed.Lane.KeyFingerprint = "a-rehearsal", "568059cc"
+	limited.Stopped = &pipeline.RunEnd{Reason: "finished"}
 	finished.Complete = true
-	stopped.Stopped = &pipeline.Stopped{Reason: "key", Message: "stopped by the account: InvalidApiKey"}
+	stopped.Stopped = &pipeline.RunEnd{Reason: "key", Message: "stopped by the account: InvalidApiKey"}
 	for _, tt := range []struct {
 		name   string
 		report pipeline.Report

@@ -24,34 +24,34 @@ type program struct {
 
 	entered bool // a command's own code began: errors from before it are usage errors
 
-	hushed bool     // problems alone are told
-	unsaid []string // warnings that wait until there is something to submit
-	named  string   // what is to be told of an endpoint that somebody named
+	quiet          bool     // problems alone are told
+	heldWarnings   []string // warnings that wait until there is something to submit
+	endpointNotice string   // what is to be told of an endpoint that somebody named
 }
 
-// sayNamed tells once of the endpoint that somebody named.
-func (p *program) sayNamed() {
-	if p.named != "" {
-		p.err.line("%s", p.named)
+// printEndpointNotice tells once of the endpoint that somebody named.
+func (p *program) printEndpointNotice() {
+	if p.endpointNotice != "" {
+		p.err.line("%s", p.endpointNotice)
 	}
-	p.named = ""
+	p.endpointNotice = ""
 }
 
-// warn tells of what looks like a mistake. A hushed program says so only when it has
+// warn tells of what looks like a mistake. A quiet program says so only when it has
 // work: otherwise a finished batch would complain with every run.
 func (p *program) warn(text string) {
-	if p.hushed {
-		p.unsaid = append(p.unsaid, text)
+	if p.quiet {
+		p.heldWarnings = append(p.heldWarnings, text)
 		return
 	}
 	p.err.prose(text)
 }
 
-func (p *program) sayUnsaid() {
-	for _, text := range p.unsaid {
+func (p *program) flushWarnings() {
+	for _, text := range p.heldWarnings {
 		p.err.prose(text)
 	}
-	p.unsaid = nil
+	p.heldWarnings = nil
 }
 
 // execute parses the command line and runs the command it names.
@@ -98,16 +98,16 @@ func (p *program) verb(do func(ctx context.Context, args []string) error) func(*
 	}
 }
 
-// complain prints an error for people. Problems of a manifest stand as they are,
+// printError prints an error for people. Problems of a manifest stand as they are,
 // so that an editor can jump to them.
-func (p *program) complain(err error) {
+func (p *program) printError(err error) {
 	if parts := joined(err); parts != nil {
 		for _, part := range parts {
-			p.complain(part)
+			p.printError(part)
 		}
 		return
 	}
-	if err == nil || errors.Is(err, errSaid) {
+	if err == nil || errors.Is(err, errReported) {
 		return
 	}
 	var manifest *pipeline.ManifestError

@@ -25,9 +25,9 @@ type converted struct {
 
 var rateForm = regexp.MustCompile(`^ *(?:1 +)?([A-Z]{3}) *= *([0-9]{1,9}(?:\.[0-9]{1,9})?) *([A-Z]{3})? *$`)
 
-// parseRate reads USD=7.1CNY, also written as "1 USD = 7.1 CNY", where one of the
+// parseExchangeRate reads USD=7.1CNY, also written as "1 USD = 7.1 CNY", where one of the
 // two is the batch's own currency. USD=7.1 is short for it in a batch of CNY.
-func parseRate(text, own string) (*rate, error) {
+func parseExchangeRate(text, own string) (*rate, error) {
 	if text == "" {
 		return nil, nil
 	}

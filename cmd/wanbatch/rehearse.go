@@ -19,8 +19,8 @@ import (
 const rehearsalLocks = ".rehearsal"
 
 type rehearseOptions struct {
-	place
-	voice
+	folderFlags
+	logFlags
 	speed  float64
 	faults []string
 	seed   uint64
@@ -58,8 +58,8 @@ func (p *program) rehearseCommand() *cobra.Command {
 			return p.rehearse(ctx, args[0], o)
 		}),
 	}
-	o.place.flags(cmd)
-	o.voice.flags(cmd)
+	o.folderFlags.flags(cmd)
+	o.logFlags.flags(cmd)
 	pricesFlag(cmd, &o.prices)
 	cmd.Flags().Float64Var(&o.speed, "speed", 100, "how many `times` faster than real time")
 	faultFlag(cmd, &o.faults)
@@ -75,7 +75,7 @@ func (p *program) rehearse(ctx context.Context, arg string, o rehearseOptions) e
 	if err != nil {
 		return err
 	}
-	m, err := p.manifest(arg, o.place)
+	m, err := p.manifest(arg, o.folderFlags)
 	if m == nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (p *program) rehearse(ctx context.Context, arg string, o rehearseOptions) e
 		return err
 	}
 	began := time.Now()
-	r, meter, err := p.perform(ctx, plan, o, emulator.Options{
+	r, meter, err := p.runRehearsal(ctx, plan, o, emulator.Options{
 		Now: fastClock(began, o.speed), Running: m.Limits.Running, Faults: faults, Seed: o.seed,
 	})
 	if r == nil {
@@ -122,22 +122,22 @@ func (o *rehearseOptions) check() error {
 	if !(o.speed >= 1 && o.speed <= 10000) {
 		return usagef("--speed is from 1 to 10000, not %g", o.speed)
 	}
-	return o.voice.check()
+	return o.logFlags.check()
 }
 
-// perform runs a plan on a stage of its own. The lock of its lane lies in its own
+// runRehearsal runs a plan on an emulator of its own. The lock of its lane lies in its own
 // folder, so that it never waits for a real lane, and that the next rehearsal removes
 // what one that is killed leaves.
-func (p *program) perform(ctx context.Context, plan *pipeline.Plan, o rehearseOptions, opt emulator.Options) (*pipeline.Report, emulator.Meter, error) {
+func (p *program) runRehearsal(ctx context.Context, plan *pipeline.Plan, o rehearseOptions, opt emulator.Options) (*pipeline.Report, emulator.Meter, error) {
 	state := filepath.Join(o.folder(&plan.Manifest), rehearsalLocks)
-	s, err := openStage(ctx, "127.0.0.1:0", opt)
+	s, err := startEmulatorServer(ctx, "127.0.0.1:0", opt)
 	if err != nil {
 		return nil, emulator.Meter{}, err
 	}
 	r, err := p.launch(ctx, plan, pipeline.Config{
-		Output: o.output, State: state, Key: pipeline.RehearsalKey, Endpoint: s.url,
+		Output: o.output, State: state, APIKey: pipeline.RehearsalKey, Endpoint: s.url,
 		Speed: o.speed, Version: currentVersion().Version,
-	}, o.voice, false)
+	}, o.logFlags, false)
 	if !errors.Is(err, pipeline.ErrLocked) { // by another rehearsal, to which the folder belongs
 		_ = os.RemoveAll(state) // only locks of a port that is gone
 	}
@@ -195,8 +195,8 @@ func paidTwice(plan *pipeline.Plan, meter emulator.Meter) error {
 		if err != nil {
 			return err
 		}
-		wanted[job.Key]++
-		most = max(most, wanted[job.Key])
+		wanted[job.ContentKey]++
+		most = max(most, wanted[job.ContentKey])
 	}
 	if meter.MaxLivePerPair <= most {
 		return nil

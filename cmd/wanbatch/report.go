@@ -10,7 +10,7 @@ import (
 )
 
 type reportOptions struct {
-	place
+	folderFlags
 	merge   bool
 	by      []string
 	json    bool
@@ -88,7 +88,7 @@ func (o *reportOptions) check() error {
 }
 
 func (p *program) report(arg string, o reportOptions) error {
-	folder, err := p.folderOf(arg, o.place)
+	folder, err := p.folderOf(arg, o.folderFlags)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 type resolveOptions struct {
-	place
+	folderFlags
 	adopt             string
 	resubmit, abandon bool
 }
@@ -42,7 +42,7 @@ func (p *program) resolveCommand() *cobra.Command {
 }
 
 func (p *program) resolve(arg, job string, o resolveOptions) error {
-	folder, err := p.folderOf(arg, o.place)
+	folder, err := p.folderOf(arg, o.folderFlags)
 	if err != nil {
 		return err
 	}

@@ -17,8 +17,8 @@ import (
 )
 
 type runOptions struct {
-	terms
-	voice
+	runFlags
+	logFlags
 	monitorOptions
 	plan         string
 	deadline     string
@@ -55,8 +55,8 @@ func (p *program) runCommand() *cobra.Command {
 			return p.run(ctx, args[0], o)
 		}),
 	}
-	o.terms.flags(cmd)
-	o.voice.flags(cmd)
+	o.runFlags.flags(cmd)
+	o.logFlags.flags(cmd)
 	o.monitorOptions.flags(cmd)
 	o.flags(cmd)
 	return cmd
@@ -80,25 +80,25 @@ func (p *program) run(ctx context.Context, arg string, o runOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	p.hushed = o.quiet
+	p.quiet = o.quiet
 	if o.dry {
-		return p.carryOut(ctx, arg, o, nil)
+		return p.runPlan(ctx, arg, o, nil)
 	}
 	m, err := p.newMonitor(arg, o)
 	if err == nil {
-		err = p.carryOut(ctx, arg, o, m)
+		err = p.runPlan(ctx, arg, o, m)
 		m.end(ctx, err)
 	}
 	return err
 }
 
-// carryOut is run but for what machines are told at the end. A dry run has no monitor.
-func (p *program) carryOut(ctx context.Context, arg string, o runOptions, m *monitor) error {
-	plan, cfg, err := p.planUnder(ctx, arg, o.terms)
+// runPlan is run but for what machines are told at the end. A dry run has no monitor.
+func (p *program) runPlan(ctx context.Context, arg string, o runOptions, m *monitor) error {
+	plan, cfg, err := p.planUnder(ctx, arg, o.runFlags)
 	if err != nil {
 		return err
 	}
-	if err := samePlan(plan, o.plan); err != nil {
+	if err := checkSavedPlan(plan, o.plan); err != nil {
 		return err
 	}
 	cfg.Wait, cfg.State = o.wait, p.stateFolder()
@@ -114,7 +114,7 @@ func (p *program) carryOut(ctx context.Context, arg string, o runOptions, m *mon
 		return err
 	}
 	if len(ahead.Submit) > 0 {
-		p.sayUnsaid()
+		p.flushWarnings()
 	}
 	if ahead.Refusal != nil {
 		return ahead.Refusal
@@ -131,20 +131,20 @@ func (p *program) carryOut(ctx context.Context, arg string, o runOptions, m *mon
 		return nil
 	}
 	if len(ahead.Submit)+ahead.Follow > 0 {
-		if cfg.Key, err = p.apiKey(plan.Manifest.Lane); err != nil {
+		if cfg.APIKey, err = p.apiKey(plan.Manifest.Lane); err != nil {
 			return err
 		}
-		if plan.Foreign() {
-			p.sayNamed()
+		if plan.UsesOtherHost() {
+			p.printEndpointNotice()
 		}
 		if err := p.consent(plan, ahead, arg, o, cfg); err != nil {
 			return err
 		}
 	}
 	stop := m.follow(plan.Manifest.Name, folder)
-	report, err := p.launch(ctx, plan, cfg, o.voice, o.events)
+	report, err := p.launch(ctx, plan, cfg, o.logFlags, o.events)
 	stop()
-	err = orWait(err, o.wait)
+	err = suggestWait(err, o.wait)
 	if m.report = report; report == nil {
 		return err
 	}
@@ -169,8 +169,8 @@ func (p *program) carryOut(ctx context.Context, arg string, o runOptions, m *mon
 	return err
 }
 
-// orWait tells of --wait whoever met another run without it.
-func orWait(err error, waits bool) error {
+// suggestWait tells of --wait whoever met another run without it.
+func suggestWait(err error, waits bool) error {
 	if waits || !errors.Is(err, pipeline.ErrLocked) {
 		return err
 	}
@@ -178,11 +178,11 @@ func orWait(err error, waits bool) error {
 }
 
 func (o *runOptions) check() error {
-	return errors.Join(o.terms.check(), o.voice.check())
+	return errors.Join(o.runFlags.check(), o.logFlags.check())
 }
 
-// samePlan refuses a plan that is not exactly the one that was saved.
-func samePlan(plan *pipeline.Plan, file string) error {
+// checkSavedPlan refuses a plan that is not exactly the one that was saved.
+func checkSavedPlan(plan *pipeline.Plan, file string) error {
 	if file == "" {
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func (p *program) statusCommand() *cobra.Command {
-	var where place
+	var where folderFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status MANIFEST|DIR",
@@ -37,7 +37,7 @@ func (p *program) statusCommand() *cobra.Command {
 	return cmd
 }
 
-func (p *program) status(arg string, where place, asJSON bool) error {
+func (p *program) status(arg string, where folderFlags, asJSON bool) error {
 	folder, err := p.folderOf(arg, where)
 	if err != nil {
 		return err
@@ -95,5 +95,5 @@ func at(l pipeline.ReportLane) string {
 	if l.Endpoint == "" {
 		return ", never run"
 	}
-	return " at " + l.Endpoint + ", key " + l.Key
+	return " at " + l.Endpoint + ", key " + l.KeyFingerprint
 }

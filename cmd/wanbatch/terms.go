@@ -12,10 +12,10 @@ import (
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
-// terms are the flags that decide about a run's money. estimate takes the same, so
+// runFlags are the flags that decide about a run's money. estimate takes the same, so
 // that what it tells and saves is what a run would do.
-type terms struct {
-	place
+type runFlags struct {
+	folderFlags
 	maxCost       string
 	prices        string
 	endpoint      string
@@ -28,8 +28,8 @@ type terms struct {
 	reuse         []string
 }
 
-func (o *terms) flags(cmd *cobra.Command) {
-	o.place.flags(cmd)
+func (o *runFlags) flags(cmd *cobra.Command) {
+	o.folderFlags.flags(cmd)
 	pricesFlag(cmd, &o.prices)
 	f := cmd.Flags()
 	f.StringVar(&o.maxCost, "max-cost", "", "never let the batch cost more than `amount`, over its whole life; it stands until another is given")
@@ -47,7 +47,7 @@ func pricesFlag(cmd *cobra.Command, file *string) {
 	cmd.Flags().StringVar(file, "prices", "", "take the prices from `file` instead of the built-in table; see estimate --help")
 }
 
-func (o *terms) check() error {
+func (o *runFlags) check() error {
 	if o.limited() && o.limit < 1 { // 0 may be a variable that nobody set, and would mean all
 		return usagef("--limit is a number of jobs from 1, not %d", o.limit)
 	}
@@ -57,10 +57,10 @@ func (o *terms) check() error {
 	return nil
 }
 
-// sameBatch are the terms without which a command means another batch, or pays
+// sameBatch are the flags without which a command means another batch, or pays
 // somebody else, or other prices.
-func (o *terms) sameBatch() []string {
-	flags := o.place.flagged()
+func (o *runFlags) sameBatch() []string {
+	flags := o.folderFlags.flagged()
 	for _, f := range [][2]string{{"--prices", o.prices}, {"--endpoint", o.endpoint}} {
 		if f[1] != "" {
 			flags = append(flags, f[:]...)
@@ -70,14 +70,14 @@ func (o *terms) sameBatch() []string {
 }
 
 // sameAccount is sameBatch for a batch of another name.
-func (o *terms) sameAccount() []string {
+func (o *runFlags) sameAccount() []string {
 	other := *o
 	other.name = ""
 	return other.sameBatch()
 }
 
 // flagged are the terms as flags that must be given again.
-func (o *terms) flagged() []string {
+func (o *runFlags) flagged() []string {
 	flags := o.sameBatch()
 	add := func(name, value string) {
 		if value != "" {
@@ -110,12 +110,12 @@ func pricesFrom(file string) (*pipeline.Prices, error) {
 }
 
 // planUnder plans a manifest, as a run under these terms would.
-func (p *program) planUnder(ctx context.Context, arg string, o terms) (*pipeline.Plan, pipeline.Config, error) {
+func (p *program) planUnder(ctx context.Context, arg string, o runFlags) (*pipeline.Plan, pipeline.Config, error) {
 	prices, err := pricesFrom(o.prices)
 	if err != nil {
 		return nil, pipeline.Config{}, err
 	}
-	plan, err := p.plan(ctx, arg, o.place, prices)
+	plan, err := p.plan(ctx, arg, o.folderFlags, prices)
 	if err != nil {
 		return nil, pipeline.Config{}, err
 	}

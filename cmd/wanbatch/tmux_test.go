@@ -122,7 +122,7 @@ func TestTerminalRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := openStage(t.Context(), "127.0.0.1:0", emulator.Options{Speed: 25, Running: 3, Faults: faults, Seed: 1})
+	s, err := startEmulatorServer(t.Context(), "127.0.0.1:0", emulator.Options{Speed: 25, Running: 3, Faults: faults, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

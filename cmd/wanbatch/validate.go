@@ -8,7 +8,7 @@ import (
 )
 
 func (p *program) validateCommand() *cobra.Command {
-	var where place
+	var where folderFlags
 	cmd := &cobra.Command{
 		Use:   "validate MANIFEST...",
 		Short: "check manifests and media; spends nothing, needs no key",
@@ -26,7 +26,7 @@ func (p *program) validateCommand() *cobra.Command {
 	return cmd
 }
 
-func (p *program) validate(ctx context.Context, manifests []string, where place) error {
+func (p *program) validate(ctx context.Context, manifests []string, where folderFlags) error {
 	var errs []error
 	for _, arg := range manifests {
 		plan, err := p.plan(ctx, arg, where, nil)

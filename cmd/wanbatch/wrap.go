@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// hanging is how far the second and following lines of a wrapped text stand in.
-const hanging = 4
+// hangingIndent is how far the second and following lines of a wrapped text stand in.
+const hangingIndent = 4
 
 // prose prints lines that may be long: broken at spaces where a terminal would
 // break them anywhere, whole where somebody may search them.
@@ -62,7 +62,7 @@ func visible(text string) int {
 // and following ones indented. A word that is too long gets a line of its own, or
 // several. Colors are carried along.
 func wrap(text string, room int) []string {
-	indent := min(hanging, room/2)
+	indent := min(hangingIndent, room/2)
 	bare := strings.TrimLeft(text, " ")
 	text = strings.Repeat(" ", min(len(text)-len(bare), room/2)) + bare
 	var lines []string

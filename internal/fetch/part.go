@@ -234,7 +234,7 @@ func (p *part) finish() (Artifact, error) {
 		p.discard()
 		return Artifact{}, fmt.Errorf("%w: CRC-64 is %s, the store says %s", ErrCorrupt, sum, p.tag.CRC)
 	}
-	disk := &witness{ReaderAt: p.file}
+	disk := &errorReader{ReaderAt: p.file}
 	length, err := media.CheckMP4(disk, p.size)
 	if disk.err != nil {
 		return Artifact{}, onDisk(disk.err) // that says nothing of the bytes
@@ -249,13 +249,13 @@ func (p *part) finish() (Artifact, error) {
 	return Artifact{Bytes: p.size, SHA256: fmt.Sprintf("%x", p.sha.Sum(nil)), CRC64: sum, Duration: length}, nil
 }
 
-// witness keeps the error of a read that failed.
-type witness struct {
+// errorReader keeps the error of a read that failed.
+type errorReader struct {
 	io.ReaderAt
 	err error
 }
 
-func (w *witness) ReadAt(b []byte, off int64) (int, error) {
+func (w *errorReader) ReadAt(b []byte, off int64) (int, error) {
 	n, err := w.ReaderAt.ReadAt(b, off)
 	if err != nil && err != io.EOF {
 		w.err = err

@@ -42,8 +42,8 @@ type note struct {
 	Duration decimal.Decimal `json:"duration"`
 }
 
-// keeper is the bucket that a run's videos are put into.
-type keeper struct {
+// resultBucket is the bucket that a run's videos are put into.
+type resultBucket struct {
 	store *store.Store
 	batch string    // names the folder in it
 	begun time.Time // tells the batch from another of that name
@@ -54,18 +54,18 @@ type keeper struct {
 	confirmed atomic.Bool // that the folder is the batch's
 }
 
-// newKeeper opens the manifest's output.store for the batch of a folder, nil if there
+// newResultBucket opens the manifest's output.store for the batch of a folder, nil if there
 // is none.
-func newKeeper(m *Manifest, f *folder, cfg Config) (*keeper, error) {
+func newResultBucket(m *Manifest, f *folder, cfg Config) (*resultBucket, error) {
 	s, err := openStore("output.store", m.Output.Store, cfg)
 	if s == nil {
 		return nil, err
 	}
-	return &keeper{store: s, batch: m.Name, begun: f.begun, only: m.Output.StoreOnly, next: paidNext(f.core),
+	return &resultBucket{store: s, batch: m.Name, begun: f.begun, only: m.Output.StoreOnly, next: paidNext(f.core),
 		slots: make(chan struct{}, cfg.Fetches)}, nil
 }
 
-func (k *keeper) close() { k.store.Close() }
+func (k *resultBucket) close() { k.store.Close() }
 
 // storeError is the end of a run that cannot put something into its bucket.
 func storeError(ctx context.Context, err error) error {
@@ -84,7 +84,7 @@ func storeError(ctx context.Context, err error) error {
 }
 
 // put brings a verified video into the bucket and returns its artifact there.
-func (k *keeper) put(ctx context.Context, on disk.Disk, a batch.Artifact) (*batch.Artifact, error) {
+func (k *resultBucket) put(ctx context.Context, on disk.Disk, a batch.Artifact) (*batch.Artifact, error) {
 	if err := k.confirm(ctx); err != nil {
 		return nil, err
 	}
@@ -117,9 +117,9 @@ func (c Config) fetchSlots(m *Manifest) int {
 // codeStoreBusy marks a video that waits, on disk, for others to be put: no trouble.
 const codeStoreBusy = "StoreBusy"
 
-// keep puts the video of a job into the bucket and completes the observation of its
+// uploadResult puts the video of a job into the bucket and completes the observation of its
 // fetch. It does not wait for others: who did would keep a download waiting.
-func (k *keeper) keep(ctx context.Context, on disk.Disk, name string, n note, o batch.Observation) batch.Observation {
+func (k *resultBucket) uploadResult(ctx context.Context, on disk.Disk, name string, n note, o batch.Observation) batch.Observation {
 	select {
 	case k.slots <- struct{}{}:
 		defer func() { <-k.slots }()
@@ -191,10 +191,10 @@ func writeNote(on disk.Disk, name string, n note) error {
 	return on.SyncDir(path.Dir(at))
 }
 
-// tidy removes what a job needed until its record was durable: the note, and the
+// removeLeftovers removes what a job needed until its record was durable: the note, and the
 // video if it stays in the bucket alone. What cannot be removed now is tried again
 // by the next run; nothing depends on it.
-func tidy(on disk.Disk, job batch.Job) {
+func removeLeftovers(on disk.Disk, job batch.Job) {
 	if job.Artifact == nil || job.Artifact.Address == "" {
 		return
 	}
@@ -205,11 +205,11 @@ func tidy(on disk.Disk, job batch.Job) {
 	_ = on.Remove(name + noteSuffix)
 }
 
-// sweep tidies up after a crash.
-func (f *folder) sweep() {
+// removeAllLeftovers tidies up after a crash.
+func (f *folder) removeAllLeftovers() {
 	for job := range f.core.Jobs() {
 		if job.State == batch.StateDone {
-			tidy(f.disk, job)
+			removeLeftovers(f.disk, job)
 		}
 	}
 }

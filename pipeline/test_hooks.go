@@ -9,9 +9,9 @@ import (
 	"github.com/wanbatch/wanbatch/internal/disk"
 )
 
-// seams are where a test of this package puts something else in place of the
+// testHooks are where a test of this package puts something else in place of the
 // world. The zero value is the world.
-type seams struct {
+type testHooks struct {
 	disk    func(*os.Root) disk.Disk // in place of the batch folder, for journal and downloads
 	results http.RoundTripper        // in place of guarded connections, for downloads
 	buckets http.RoundTripper        // in place of connections, for buckets of one's own
@@ -21,7 +21,7 @@ type seams struct {
 }
 
 // on is the disk of a batch folder.
-func (s seams) on(root *os.Root) disk.Disk {
+func (s testHooks) on(root *os.Root) disk.Disk {
 	if s.disk != nil {
 		return s.disk(root)
 	}
@@ -29,7 +29,7 @@ func (s seams) on(root *os.Root) disk.Disk {
 }
 
 // objectName is what an upload of a file is called in the provider's own store.
-func (s seams) objectName(file string) string {
+func (s testHooks) objectName(file string) string {
 	if s.object != nil {
 		return s.object(file)
 	}
@@ -37,7 +37,7 @@ func (s seams) objectName(file string) string {
 }
 
 // wall is the wall clock, without a monotonic reading.
-func (s seams) wall() time.Time {
+func (s testHooks) wall() time.Time {
 	now := time.Now().Round(0)
 	if s.wrong != nil {
 		now = now.Add(s.wrong())

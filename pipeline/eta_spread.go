@@ -9,10 +9,10 @@ import (
 	"github.com/wanbatch/wanbatch/internal/batch"
 )
 
-// forecast tells how far a guess of the time that is left may be off, judged by
+// etaSpread tells how far a guess of the time that is left may be off, judged by
 // how much the run times of the tasks that have ended differ from what mode and
 // length make one expect. It is for people: no decision depends on it.
-type forecast struct {
+type etaSpread struct {
 	n        int
 	mean, m2 float64 // of run time / expected run time, and squared distances from it (Welford)
 }
@@ -24,9 +24,9 @@ const (
 	priorWeight = 2
 )
 
-// newForecast learns from what the journal holds.
-func newForecast(core *batch.Batch) forecast {
-	var f forecast
+// newETASpread learns from what the journal holds.
+func newETASpread(core *batch.Batch) etaSpread {
+	var f etaSpread
 	for job := range core.Jobs() {
 		for _, a := range job.Attempts {
 			if a.End != nil {
@@ -39,7 +39,7 @@ func newForecast(core *batch.Batch) forecast {
 
 // learn takes in the run time of a task that ended well. Both times are the
 // provider's.
-func (f *forecast) learn(p batch.Plan, end batch.End) {
+func (f *etaSpread) learn(p batch.Plan, end batch.End) {
 	run := end.Ended.Sub(end.Scheduled)
 	if end.Status != batch.StatusSucceeded || end.Scheduled.IsZero() || run <= 0 {
 		return
@@ -57,7 +57,7 @@ func (f *forecast) learn(p batch.Plan, end batch.End) {
 
 // spread makes a range of a guess for so many jobs: two standard errors to each
 // side. It narrows as tasks end, and a long batch evens out what single tasks do.
-func (f *forecast) spread(guess time.Duration, jobs int) TimeRange {
+func (f *etaSpread) spread(guess time.Duration, jobs int) TimeRange {
 	if guess <= 0 || jobs <= 0 {
 		return TimeRange{}
 	}

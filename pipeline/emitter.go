@@ -11,40 +11,40 @@ import (
 	"github.com/wanbatch/wanbatch/internal/batch"
 )
 
-// teller turns what happens into events for the caller, one at a time. Records
+// emitter turns what happens into events for the caller, one at a time. Records
 // come from the loop, which owns the core; troubles come from workers and carry
 // the progress of the newest record.
-type teller struct {
+type emitter struct {
 	core  *batch.Batch
 	cfg   Config
 	cap   decimal.NullDecimal
 	now   func() time.Time        // core time
 	input func(sum string) string // what the manifest calls a local file
 
-	forecast forecast // of the loop
-	missed   int      // lists that were told of, by the loop
+	etaSpread etaSpread // of the loop
+	missed    int       // lists that were told of, by the loop
 
-	mu        sync.Mutex // serialises OnEvent, guards what follows
-	progress  Progress   // but for its downloads
-	downloads []*Download
-	toldAt    time.Time // when downloads were told last
+	mu          sync.Mutex // serialises OnEvent, guards what follows
+	progress    Progress   // but for its downloads
+	downloads   []*Download
+	downloadsAt time.Time // when downloads were told last
 }
 
 // fetchingGap is the least time between two events that only tell of downloads.
 const fetchingGap = 500 * time.Millisecond
 
-func newTeller(core *batch.Batch, cfg Config, limit decimal.NullDecimal, now func() time.Time) *teller {
-	return &teller{core: core, cfg: cfg, cap: limit, now: now, forecast: newForecast(core)}
+func newEmitter(core *batch.Batch, cfg Config, limit decimal.NullDecimal, now func() time.Time) *emitter {
+	return &emitter{core: core, cfg: cfg, cap: limit, now: now, etaSpread: newETASpread(core)}
 }
 
-func (t *teller) send(e Event) {
+func (t *emitter) send(e Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.emit(e)
 }
 
 // emit hands an event over, with the progress of the moment. The lock is held.
-func (t *teller) emit(e Event) {
+func (t *emitter) emit(e Event) {
 	e.Progress = t.progress
 	for _, d := range t.downloads {
 		e.Progress.Fetching = append(e.Progress.Fetching, *d)
@@ -54,7 +54,7 @@ func (t *teller) emit(e Event) {
 
 // fetching takes up a download. Its worker calls report as bytes come, and end
 // when it is over, however that went.
-func (t *teller) fetching(job string) (report func(done, total int64), end func()) {
+func (t *emitter) fetching(job string) (report func(done, total int64), end func()) {
 	d := &Download{Job: job}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -63,8 +63,8 @@ func (t *teller) fetching(job string) (report func(done, total int64), end func(
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		d.Bytes, d.Total = done, total
-		if time.Since(t.toldAt) >= fetchingGap {
-			t.toldAt = time.Now()
+		if time.Since(t.downloadsAt) >= fetchingGap {
+			t.downloadsAt = time.Now()
 			t.emit(Event{Time: t.now(), Kind: EventFetching})
 		}
 	}
@@ -77,7 +77,7 @@ func (t *teller) fetching(job string) (report func(done, total int64), end func(
 }
 
 // misses tells of lists that do not show what must be there, each once.
-func (t *teller) misses() {
+func (t *emitter) misses() {
 	if n := t.core.Lane(0).Misses; n > t.missed {
 		t.missed = n
 		t.trouble("list", "", "the list of tasks misses one of this batch; nothing is decided by it")
@@ -85,17 +85,17 @@ func (t *teller) misses() {
 }
 
 // trouble tells of a call that went wrong. The message is free of secrets.
-func (t *teller) trouble(op, job, message string) {
+func (t *emitter) trouble(op, job, message string) {
 	t.send(Event{Time: t.now(), Kind: EventTrouble, Job: job, By: op, Message: message})
 }
 
-func (t *teller) started(open batch.Event, w *workers) {
+func (t *emitter) started(open batch.Event, w *workers) {
 	t.update(open.At)
 	m := w.plan.Manifest
 	t.send(Event{Time: open.At, Kind: EventStarted, Message: m.Model + " in " + m.Lane.Region + " at " + open.Run.Endpoint + ", key " + open.Run.Key})
 }
 
-func (t *teller) finished(at time.Time, err error) {
+func (t *emitter) finished(at time.Time, err error) {
 	t.update(at)
 	e := Event{Time: at, Kind: EventFinished}
 	if err != nil {
@@ -105,10 +105,10 @@ func (t *teller) finished(at time.Time, err error) {
 }
 
 // recorded tells of a record that is durable.
-func (t *teller) recorded(r batch.Event) {
+func (t *emitter) recorded(r batch.Event) {
 	if r.End != nil {
 		if job, ok := t.core.Job(r.Job); ok {
-			t.forecast.learn(job.Plan, *r.End)
+			t.etaSpread.learn(job.Plan, *r.End)
 		}
 	}
 	t.update(r.At)
@@ -136,16 +136,16 @@ func (t *teller) recorded(r batch.Event) {
 }
 
 // update takes the batch's state as it is now.
-func (t *teller) update(now time.Time) {
+func (t *emitter) update(now time.Time) {
 	v := t.core.View()
-	p := Progress{Jobs: v.Total, States: make(map[State]int, len(v.Jobs)), Spent: v.Spent,
-		Held: v.Held.Add(v.Possible), Cap: t.cap, Currency: t.core.Begin().Currency}
+	p := Progress{Jobs: v.Total, States: make(map[State]int, len(v.Jobs)), Billed: v.Spent,
+		Held: v.Held.Add(v.Possible), MaxCost: t.cap, Currency: t.core.Begin().Currency}
 	for s, n := range v.Jobs {
 		p.States[State(s)] = n
 	}
 	left := t.core.Remaining(now)
 	for _, j := range t.core.Watched() {
-		w := Watched{Job: j.ID, State: State(j.State), Age: now.Sub(j.Since), Expected: j.Expected}
+		w := RunningTask{Job: j.ID, State: State(j.State), Age: now.Sub(j.Since), Expected: j.Expected}
 		if n := len(j.Attempts); n > 0 {
 			w.Task = j.Attempts[n-1].Task
 		}
@@ -153,7 +153,7 @@ func (t *teller) update(now time.Time) {
 		p.Running = append(p.Running, w)
 	}
 	if p.Stop = string(v.Stop); v.Stop == batch.StopNone {
-		p.Left = t.forecast.spread(left, v.Left-v.Unselected)
+		p.Left = t.etaSpread.spread(left, v.Left-v.Unselected)
 	}
 	t.mu.Lock()
 	t.progress = p

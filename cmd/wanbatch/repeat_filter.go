@@ -11,22 +11,22 @@ import (
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
-// repeats keeps a trouble that goes on from being told at every try. It is told at
+// repeatFilter keeps a trouble that goes on from being told at every try. It is told at
 // first, now and then while it lasts, and when it is over; one that comes and goes is
 // not told again for a while.
-type repeats map[trouble]*course
+type repeatFilter map[trouble]*streak
 
 // trouble is what a call met, without the ids and numbers that differ each time.
 type trouble struct{ op, what string }
 
-// course is what became of a trouble.
-type course struct {
+// streak is what became of a trouble.
+type streak struct {
 	began time.Time // by the batch's clock
 	told  time.Time
 	tries int // since it began; 0: it is over
 }
 
-func (c *course) soFar(now time.Time) string {
+func (c *streak) soFar(now time.Time) string {
 	return fmt.Sprintf("%d tries in %s", c.tries, short(now.Sub(c.began)))
 }
 
@@ -43,8 +43,8 @@ func troubleOf(e pipeline.Event) trouble {
 	return trouble{e.By, varying.ReplaceAllString(e.Message, "#")}
 }
 
-// news reports whether an event is worth telling. What is over it tells itself.
-func (r repeats) news(log zerolog.Logger, e pipeline.Event) bool {
+// shouldLog reports whether an event is worth telling. What is over it tells itself.
+func (r repeatFilter) shouldLog(log zerolog.Logger, e pipeline.Event) bool {
 	if e.Kind != pipeline.EventTrouble {
 		r.settle(log, e)
 		return true
@@ -55,7 +55,7 @@ func (r repeats) news(log zerolog.Logger, e pipeline.Event) bool {
 	t := troubleOf(e)
 	c, known := r[t]
 	if !known {
-		c = &course{}
+		c = &streak{}
 		r[t] = c
 	}
 	if c.tries++; c.tries == 1 {
@@ -66,7 +66,7 @@ func (r repeats) news(log zerolog.Logger, e pipeline.Event) bool {
 	}
 	c.told = e.Time
 	if c.tries > 1 {
-		tellAs(log, zerolog.WarnLevel, fmt.Sprintf("still failing after %s, retrying: %s", c.soFar(e.Time), e.Message),
+		logEventAs(log, zerolog.WarnLevel, fmt.Sprintf("still failing after %s, retrying: %s", c.soFar(e.Time), e.Message),
 			pipeline.Event{Time: e.Time, By: t.op})
 		return false
 	}
@@ -74,14 +74,14 @@ func (r repeats) news(log zerolog.Logger, e pipeline.Event) bool {
 }
 
 // settle takes in what an event proves to be over.
-func (r repeats) settle(log zerolog.Logger, e pipeline.Event) {
+func (r repeatFilter) settle(log zerolog.Logger, e pipeline.Event) {
 	over := proves(e.Kind)
 	for t, c := range r {
 		if c.tries == 0 || !slices.Contains(over, t.op) {
 			continue
 		}
 		if c.tries > 1 && e.Time.Sub(c.began) > time.Minute {
-			tellAs(log, zerolog.InfoLevel, "works again after "+c.soFar(e.Time), pipeline.Event{Time: e.Time, By: t.op})
+			logEventAs(log, zerolog.InfoLevel, "works again after "+c.soFar(e.Time), pipeline.Event{Time: e.Time, By: t.op})
 		}
 		c.tries = 0
 	}

@@ -13,17 +13,17 @@ import (
 	"github.com/wanbatch/wanbatch/internal/emulator"
 )
 
-// stage is an emulator that listens on a loopback port. It owns the goroutine
+// emulatorServer is an emulator that listens on a loopback port. It owns the goroutine
 // that serves; close ends both.
-type stage struct {
+type emulatorServer struct {
 	url    string // base URL, without a path
 	emu    *emulator.Server
 	server *http.Server
 	done   chan error
 }
 
-// openStage starts an emulator at a loopback address; port 0 takes a free one.
-func openStage(ctx context.Context, address string, opt emulator.Options) (*stage, error) {
+// startEmulatorServer starts an emulator at a loopback address; port 0 takes a free one.
+func startEmulatorServer(ctx context.Context, address string, opt emulator.Options) (*emulatorServer, error) {
 	if err := loopbackOnly(address); err != nil {
 		return nil, err
 	}
@@ -31,14 +31,14 @@ func openStage(ctx context.Context, address string, opt emulator.Options) (*stag
 	if err != nil {
 		return nil, fmt.Errorf("start the emulator: %w", err)
 	}
-	s := &stage{url: "http://" + listener.Addr().String(), emu: emulator.New(opt), done: make(chan error, 1)}
+	s := &emulatorServer{url: "http://" + listener.Addr().String(), emu: emulator.New(opt), done: make(chan error, 1)}
 	s.server = &http.Server{Handler: s.emu, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { s.done <- s.server.Serve(listener) }()
 	return s, nil
 }
 
 // close stops at once: faults may keep connections open for ever.
-func (s *stage) close() error {
+func (s *emulatorServer) close() error {
 	s.emu.Close()
 	err := s.server.Close()
 	if e := <-s.done; !errors.Is(e, http.ErrServerClosed) {

@@ -19,11 +19,11 @@ func TestRepeats(t *testing.T) {
 	var b bytes.Buffer
 	log := zerolog.New(zerolog.ConsoleWriter{Out: &b, NoColor: true, PartsExclude: []string{"time"}, FieldsExclude: []string{"by"}})
 	now := time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
-	r := repeats{}
+	r := repeatFilter{}
 	send := func(e pipeline.Event) {
 		now = now.Add(30 * time.Second)
-		if e.Time = now; r.news(log, e) {
-			tell(log, e)
+		if e.Time = now; r.shouldLog(log, e) {
+			logEvent(log, e)
 		}
 	}
 	for range 30 {

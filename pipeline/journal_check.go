@@ -15,11 +15,11 @@ import (
 // back from an old copy it is a valid one that knows of fewer tasks, and whoever went
 // on from there would pay for the others again. What lies beside it is the witness.
 
-// witnessed refuses a journal that knows less than the report beside it, or nothing
+// checkAgainstReport refuses a journal that knows less than the report beside it, or nothing
 // of the videos beside it.
-func (f *folder) witnessed() error {
+func (f *folder) checkAgainstReport() error {
 	head := f.log.Head()
-	told, err := toldHead(filepath.Join(f.path, reportJSON))
+	told, err := reportedHead(filepath.Join(f.path, reportJSON))
 	switch {
 	case err != nil:
 		return err
@@ -41,9 +41,9 @@ func (f *folder) witnessed() error {
 	return nil
 }
 
-// toldHead is the head of the journal that a report was made from, zero if there is
+// reportedHead is the head of the journal that a report was made from, zero if there is
 // no report that tells. It stands near the beginning of the file.
-func toldHead(report string) (told JournalHead, err error) {
+func reportedHead(report string) (told JournalHead, err error) {
 	f, err := os.Open(report)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
