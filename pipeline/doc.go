@@ -44,6 +44,13 @@
 // On a lane that others use too, an unknown task may be a stranger's; then the
 // job is quarantined, with the candidates, until a person calls [Resolve].
 //
+// # Where money is spent
+//
+// The core decides it (submit in internal/batch/next.go); driver.take makes the
+// intent durable; workers.create sends the one request; the core's judgeCreate turns
+// the answer into accepted, refused or unanswered, and driver.take makes that durable
+// before anything else is created on the lane.
+//
 // # What is guaranteed, and what not
 //
 // At most one live task per job, over every schedule of crashes, lost answers,

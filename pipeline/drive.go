@@ -146,45 +146,49 @@ func (d *driver) interrupt() {
 	d.core.Observe(batch.Observation{Result: batch.Interrupt})
 }
 
-// take makes a step's record durable and only then starts its effect. A create
-// waits for its permit before its intent: after an intent nothing waits.
+// take makes a step's record durable and only then starts its effect.
 func (d *driver) take(ctx context.Context, s batch.Step) error {
-	intent := s.Record != nil && s.Record.Kind == batch.Intended
-	if intent {
-		if err := d.creates.Wait(ctx); err != nil {
-			return cmp.Or(context.Cause(ctx), err) // a deadline may be too near to wait for
-		}
-		if err := d.lane.mark(); err != nil {
+	if r := s.Record; r != nil {
+		recorded, err := d.makeDurable(ctx, s)
+		if err != nil || !recorded {
 			return err
 		}
-		err := d.log.AppendIntent(journal.Encode(*s.Record))
-		if errors.Is(err, journal.ErrFull) {
-			d.emitter.trouble("create", "", err.Error())
-			d.core.Observe(batch.Observation{Effect: *s.Effect, Result: batch.DiskFull, Message: err.Error()})
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	} else if s.Record != nil {
-		if err := d.log.Append(journal.Encode(*s.Record)); err != nil {
-			return err
-		}
-	}
-	if s.Record != nil {
-		if err := d.core.Apply(*s.Record); err != nil {
+		// A crash from here on leaves this record: after an intent, a create in doubt.
+		if err := d.core.Apply(*r); err != nil {
 			return err // unreachable: the core made it
 		}
 		d.lane.unmark()
-		if job, _ := d.core.Job(s.Record.Job); s.Record.Kind == batch.Stored {
+		if job, _ := d.core.Job(r.Job); r.Kind == batch.Stored {
 			removeLeftovers(d.disk, job)
 		}
-		d.emitter.recorded(*s.Record)
+		d.emitter.recorded(*r)
 	}
 	if s.Effect != nil {
 		d.start(ctx, *s.Effect)
 	}
 	return nil
+}
+
+// makeDurable puts a step's record into the journal. A create waits for its permit
+// before its intent: after an intent nothing waits. If the disk has no room for an
+// intent and its outcome, nothing is recorded, and nothing may be sent.
+func (d *driver) makeDurable(ctx context.Context, s batch.Step) (recorded bool, err error) {
+	if s.Record.Kind != batch.Intended {
+		return true, d.log.Append(journal.Encode(*s.Record))
+	}
+	if err := d.creates.Wait(ctx); err != nil {
+		return false, cmp.Or(context.Cause(ctx), err) // a deadline may be too near to wait for
+	}
+	if err := d.lane.mark(); err != nil {
+		return false, err
+	}
+	err = d.log.AppendIntent(journal.Encode(*s.Record))
+	if errors.Is(err, journal.ErrFull) {
+		d.emitter.trouble("create", "", err.Error())
+		d.core.Observe(batch.Observation{Effect: *s.Effect, Result: batch.DiskFull, Message: err.Error()})
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // start hands an effect to the workers of its kind.

@@ -51,6 +51,8 @@ func Run(ctx context.Context, p *Plan, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	core := batch.New(batchSettings(p, cfg), []batch.LaneSettings{laneSettings(p)})
+	// In order: folder locked and journal replayed, plan recorded, finished work of
+	// others reused, lane locked, bucket claimed, batch driven, report written.
 	return withFolder(ctx, filepath.Join(cfg.Output, p.Manifest.Name), core, true, cfg, func(untilStop context.Context, f *folder) error {
 		if err := recordPlan(f, p, cfg); err != nil {
 			return err
@@ -115,9 +117,9 @@ func runOnLane(ctx, untilStop context.Context, f *folder, p *Plan, cfg Config, t
 	return errors.Join(err, lane.release())
 }
 
-// claimBucketAndDrive prepares the bucket that videos go to and drives the batch. If that bucket is
-// not to be had, or something else is unpaid, nothing is created: what is live already
-// is followed all the same.
+// claimBucketAndDrive prepares the bucket that videos go to and drives the batch. If
+// that bucket cannot be used, or noNewTasks says why else, nothing is created: what is
+// live already is followed all the same.
 func claimBucketAndDrive(ctx, untilStop context.Context, f *folder, w *workers, cfg Config, open batch.Event, retries []batch.Event, noNewTasks error) error {
 	if noNewTasks == nil && w.bucket != nil {
 		noNewTasks = storeError(untilStop, w.bucket.prepare(untilStop, f.core, cfg, open.Run.Settings))

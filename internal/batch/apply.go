@@ -184,7 +184,7 @@ func (b *Batch) applyIntended(j *job, e Event) error {
 	if l.unsettled != nil || e.Attempt != len(j.attempts)+1 {
 		return fmt.Errorf("apply %s: job %s attempt %d: lane %q is not free for it", e.Kind, j.id, e.Attempt, e.Lane)
 	}
-	j.attempts = append(j.attempts, Attempt{N: e.Attempt, Lane: e.Lane, Mode: j.plan.Mode, Labels: j.plan.Labels,
+	j.attempts = append(j.attempts, Attempt{N: e.Attempt, Lane: e.Lane, Mode: j.plan.Mode, Labels: j.plan.Labels, Clock: e.Clock,
 		Outcome: Intended, At: e.At, Hold: e.Hold, Price: j.plan.UnitPrice})
 	b.money.hold(j.attempt())
 	l.unsettled, l.slept, l.promiseAtIntent, l.clock = j, b.slept, "", e.Clock

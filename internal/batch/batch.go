@@ -52,6 +52,7 @@ type Attempt struct {
 	Lane    string
 	Mode    string            // as planned when it was created, as are
 	Labels  map[string]string // these
+	Clock   time.Time         // the provider's, when it was created; zero if it told none
 	Outcome Kind              // Intended, Unanswered, Accepted, Refused, Absent, Adopted or Quarantined
 	At      time.Time
 	Task    string

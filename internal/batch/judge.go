@@ -160,21 +160,18 @@ func (b *Batch) halt(s Stop, o Observation) {
 // may be about that task alone: it is believed when a list, or a look at another
 // task, is refused as well.
 func (b *Batch) refusedLook(l *lane, o Observation) {
-	s := rules[o.Class].stopLook
+	s, task := rules[o.Class].stopLook, o.Effect.Task
+	if o.aboutTask() && (l.cleared[task] || l.suspect == "" || l.suspect == task || s == StopNone) {
+		if !l.cleared[task] {
+			l.suspect = task
+		}
+		return
+	}
 	if s == StopNone {
 		return
 	}
 	if l.refusalsWithoutCode++; o.Code == "" && l.refusalsWithoutCode < refusalWithoutCodeTries {
 		return
-	}
-	if task := o.Effect.Task; task != "" && o.Code != "" && o.Class != ClassKey {
-		if l.cleared[task] {
-			return
-		}
-		if l.suspect == "" || l.suspect == task {
-			l.suspect = task
-			return
-		}
 	}
 	b.halt(s, o)
 	b.dead = true
@@ -194,9 +191,21 @@ func (l *lane) looksWork() {
 	l.suspect = ""
 }
 
-// refuses reports whether the provider answered, and would not tell of this task.
-func (o Observation) refuses() bool {
-	return o.Result == Failed && o.Code != "" && (o.Class == ClassInput || rules[o.Class].stopLook != StopNone)
+// refusedForGood reports whether the provider has refused again and again to tell of
+// one task, though it tells of others, and has surely forgotten its id by now.
+func (b *Batch) refusedForGood(j *job, o Observation, now time.Time) bool {
+	l, a := b.laneOf(j), j.attempt()
+	if o.Result != Failed || !o.aboutTask() || !l.cleared[a.Task] {
+		return false
+	}
+	j.watch.refusals++
+	theirs := b.providerClock(l, now)
+	return j.watch.refusals >= unknownTries && !theirs.IsZero() && !a.Clock.IsZero() && theirs.Sub(a.Clock) > 2*l.TaskLife
+}
+
+// aboutTask reports whether a refusal may be about the one task that was asked for.
+func (o Observation) aboutTask() bool {
+	return o.Effect.Task != "" && o.Code != "" && o.Class != ClassKey && (o.Class == ClassInput || rules[o.Class].stopLook != StopNone)
 }
 
 // diskFull holds back creates and downloads until there may be room again.
@@ -219,12 +228,13 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 	if o.Result != Looked {
 		l.lookFailed(j, o, now)
 		b.refusedLook(l, o)
-		if o.refuses() && j.watch.fails >= unknownTries && b.wall(now).Sub(a.At) > 2*l.TaskLife {
+		if b.refusedForGood(j, o, now) {
 			return &Event{Kind: Lost, Job: j.id, Attempt: a.N, Task: a.Task, By: byRefusal}
 		}
 		return nil
 	}
 	l.looksWork()
+	j.watch.refusals = 0
 	unknowns := l.looked(j, o.Status, now)
 	e := &Event{Job: j.id, Attempt: a.N, Task: a.Task}
 	switch o.Status {
@@ -320,7 +330,7 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 			return nil
 		}
 		b.refusedLook(b.laneOf(j), o)
-		if o.refuses() && f.fails >= unknownTries && b.wall(now).Sub(a.At) > 2*b.laneOf(j).TaskLife {
+		if b.refusedForGood(j, o, now) {
 			e.Kind, e.By = Lost, byRefusal
 			return e
 		}

@@ -26,6 +26,7 @@ type watch struct {
 	glimpsed bool // a list showed it running, so one that misses it says that it ended
 	fails    int  // looks without an answer, in a row
 	unknowns int  // UNKNOWN answers, in a row
+	refusals int  // refusals that are about this task alone, in a row
 
 	tooLate     bool // the provider no longer cancels it
 	cancelAfter time.Time

@@ -266,7 +266,7 @@ func TestRefusedLook(t *testing.T) {
 					r.submit()
 				}
 				r.answer(r.await(op), Observation{Result: Failed, Class: class, Code: "Code"})
-				if op == OpQuery && (class == ClassConfig || class == ClassAccount) { // it may be about that task alone
+				if op == OpQuery && (class == ClassConfig || class == ClassAccount || class == ClassInput) { // it may be about that task alone
 					if v := r.b.View(); v.Stop != StopNone {
 						t.Fatalf("stop %q by one task", v.Stop)
 					}
@@ -283,6 +283,12 @@ func TestRefusedLook(t *testing.T) {
 					return
 				}
 				at := r.now
+				if r.pump(); len(r.flying) > 0 {
+					t.Fatalf("asked again at once: %v", r.flying)
+				}
+				if op == OpQuery && class == ClassInput {
+					r.list()
+				}
 				r.await(op)
 				if wait := r.now.Sub(at); wait < time.Second {
 					t.Errorf("asked again after %v, without back-off", wait)
