@@ -152,7 +152,7 @@ func (s *sim) person() {
 		}
 		kind, task := Again, ""
 		for _, t := range s.p.tasks {
-			if _, owned := s.b.byTask[t.id]; t.job == j.id && !owned {
+			if _, owned := s.b.byTask[t.id]; t.job == j.id && t.attempt == j.attempt().N && !owned {
 				kind, task = Adopted, t.id
 			}
 		}

@@ -40,6 +40,7 @@ type provider struct {
 }
 
 type simTask struct {
+	attempt           int    // of the job, that made it
 	id, job, key      string // job is empty for a stranger's task
 	made, visible     time.Time
 	scheduled, ended  time.Time

@@ -133,6 +133,7 @@ func (s *sim) serve(e Effect) Observation {
 		return refuse(ClassConfig)
 	}
 	t := s.p.create(e.Job, "1", s.lag())
+	t.attempt = e.Attempt
 	if s.p.slots > 1 && len(s.p.running) > 1 {
 		s.hit("several running")
 	}
