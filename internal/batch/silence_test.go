@@ -132,22 +132,10 @@ func TestAFirstDoubtWithoutTheProvidersClock(t *testing.T) {
 // A run that could only wait for lists which always miss something says so and ends.
 func TestListsThatAreNeverWhole(t *testing.T) {
 	r := newRig(t, 1)
-	n := 0
-	for r.now.Sub(epoch) < 7*24*time.Hour {
-		wake := r.pump()
-		for len(r.flying) > 0 {
-			e := r.flying[0]
-			r.flying = r.flying[1:]
-			n++
-			r.answer(e, Observation{Result: Listed, Complete: false, Rows: []Row{stranger("s")}})
-		}
-		if wake = r.pump(); wake.IsZero() {
-			break
-		}
-		r.now = wake
-	}
-	v := r.b.View()
-	if v.Stop == StopNone {
-		t.Errorf("a week, %d lists, no create, no stop; left %d", n, v.Left)
+	r.play(epoch.Add(7*24*time.Hour), func(Effect) Observation {
+		return Observation{Result: Listed, Rows: []Row{stranger("s")}}
+	})
+	if v := r.b.View(); v.Stop != StopSetup || v.StopCode != CodeListsMiss {
+		t.Errorf("stop %q %s after %v", v.Stop, v.StopCode, r.now.Sub(epoch))
 	}
 }
