@@ -40,7 +40,7 @@ func (b *books) enter(e batch.Event) (wrong []string) {
 		switch {
 		case e.End.Billed.Valid:
 			b.spent = b.spent.Add(e.End.Billed.Decimal)
-		case e.End.Status == batch.StatusSucceeded:
+		case e.End.Status == batch.StatusSucceeded || e.End.Usage.Valid:
 			b.possible = b.possible.Add(hold)
 		}
 		wrong = b.checkBill(e.Job, *e.End)
@@ -68,7 +68,7 @@ func (b *books) checkBill(job string, end batch.End) []string {
 	switch {
 	case end.Billed.Valid && end.Status != batch.StatusSucceeded:
 		return []string{fmt.Sprintf("job %s is billed %s for a task that ended %s", job, end.Billed.Decimal, end.Status)}
-	case end.Billed.Valid != end.Usage.Valid:
+	case end.Billed.Valid != (end.Usage.Valid && end.Status == batch.StatusSucceeded):
 		return []string{fmt.Sprintf("job %s has a usage without a bill, or a bill without a usage", job)}
 	case end.Billed.Valid && !end.Billed.Decimal.Equal(end.Usage.Decimal.Mul(unit)):
 		return []string{fmt.Sprintf("job %s is billed %s, but %s s at %s are %s",

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -36,5 +37,34 @@ func TestBooksAreCompared(t *testing.T) {
 		if !told {
 			t.Errorf("%s: problems %+v", name, a.found.Problems)
 		}
+	}
+}
+
+// An honest journal of a failed task that told of usage proves itself.
+func TestAuditOfAFailedTaskWithUsage(t *testing.T) {
+	core := batch.New(batch.Settings{}, nil)
+	a := &auditor{core: core, books: newBooks(), found: &Findings{}}
+	amount := decimal.RequireFromString("0.6")
+	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	for _, e := range []batch.Event{
+		{Kind: batch.Begun, Begin: &batch.Begin{Batch: "x", Currency: "USD"}},
+		{Kind: batch.Planned, Job: "a", Plan: &batch.Plan{Key: "k", UnitPrice: decimal.RequireFromString("0.1"), Hold: amount}},
+		{Kind: batch.Opened, Run: &batch.Run{ID: "r", Key: "k1", Tries: 1}},
+		{Kind: batch.Intended, Job: "a", Attempt: 1, Lane: "l", Hold: amount},
+		{Kind: batch.Accepted, Job: "a", Attempt: 1, Task: "t1"},
+		{Kind: batch.Ended, Job: "a", Attempt: 1, Task: "t1", Class: batch.ClassRetry, Code: "InternalError",
+			End: &batch.End{Status: batch.StatusFailed, Usage: decimal.NewNullDecimal(decimal.RequireFromString("5"))}},
+	} {
+		e.At = at
+		if err := core.Apply(e); err != nil {
+			t.Fatal(err)
+		}
+		if wrong := a.books.enter(e); len(wrong) > 0 {
+			t.Errorf("%s: %v", e.Kind, wrong)
+		}
+	}
+	a.auditMoney()
+	for _, p := range a.found.Problems {
+		t.Error(p.Message)
 	}
 }

@@ -206,8 +206,8 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 	case Accepted, Adopted:
 		a.Outcome, a.Task, a.Request = e.Kind, e.Task, e.Request
 		b.byTask[e.Task] = j
-		if e.Kind == Accepted {
-			l.newest = referenceTask{task: e.Task, at: a.At, slept: l.slept, clock: l.clock}
+		if e.Kind == Accepted || e.By == byOnlyOne {
+			l.newest = referenceTask{task: e.Task, at: a.At, slept: l.slept, clock: l.clock, past: e.Kind == Adopted && l.fromEarlierRun}
 		}
 		l.settled(j)
 		b.move(j, StateQueued)
@@ -295,6 +295,7 @@ func (b *Batch) applyEnded(j *job, a *Attempt, l *lane, e Event) {
 	b.move(j, StateFailed)
 	switch {
 	case e.End.Status == StatusCanceled && !withdrawn: // somebody's decision: only a person takes it back
+	case e.End.Usage.Valid: // perhaps billed: only a person pays again
 	case e.End.Status == StatusCanceled:
 		b.failed = append(b.failed, j)
 	case rules[e.Class].retryTask:

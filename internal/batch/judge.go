@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -156,56 +157,62 @@ func (b *Batch) halt(s Stop, o Observation) {
 
 // refusedLook ends the run when even looking is refused: then live tasks cannot
 // be followed, and nothing is gained by waiting. A refusal without a code may come
-// from a proxy on the way: only several in a row are believed. One that names a task
-// may be about that task alone: it is believed when a list, or a look at another
-// task, is refused as well.
+// from a proxy on the way, and one that names a task may be about that task alone:
+// only several in a row, with no look answered between, are believed.
 func (b *Batch) refusedLook(l *lane, o Observation) {
-	s, task := rules[o.Class].stopLook, o.Effect.Task
-	if o.aboutTask() && (l.cleared[task] || l.suspect == "" || l.suspect == task || s == StopNone) {
-		if !l.cleared[task] {
-			l.suspect = task
+	s := rules[o.Class].stopLook
+	switch {
+	case o.aboutTask():
+		if l.taskRefusals++; l.taskRefusals < taskRefusalTries {
+			return
 		}
+		s = cmp.Or(s, StopSetup)
+	case s == StopNone:
 		return
-	}
-	if s == StopNone {
-		return
-	}
-	if l.refusalsWithoutCode++; o.Code == "" && l.refusalsWithoutCode < refusalWithoutCodeTries {
-		return
+	case o.Code == "":
+		if l.refusalsWithoutCode++; l.refusalsWithoutCode < refusalWithoutCodeTries {
+			return
+		}
 	}
 	b.halt(s, o)
 	b.dead = true
 }
 
-// looksWork takes in that a look was answered: what refused another task was about
-// that task.
-func (l *lane) looksWork() {
-	l.refusalsWithoutCode = 0
-	if l.suspect == "" {
-		return
-	}
-	if l.cleared == nil {
-		l.cleared = make(map[string]bool)
-	}
-	l.cleared[l.suspect] = true
-	l.suspect = ""
+// aboutTask reports whether a refusal may be about the one task that was asked for.
+func (o Observation) aboutTask() bool {
+	return o.Result == Failed && o.Effect.Task != "" && o.Code != "" && o.Code != CodeStoreRefuses &&
+		(o.Class == ClassInput || o.Class == ClassConfig || o.Class == ClassAccount)
 }
 
 // refusedForGood reports whether the provider has refused again and again to tell of
-// one task, though it tells of others, and has surely forgotten its id by now.
+// one task, and has surely forgotten its id by now: by its own clock alone, since that
+// it does not know the task is not what it says.
 func (b *Batch) refusedForGood(j *job, o Observation, now time.Time) bool {
-	l, a := b.laneOf(j), j.attempt()
-	if o.Result != Failed || !o.aboutTask() || !l.cleared[a.Task] {
+	if !o.aboutTask() {
 		return false
 	}
-	j.watch.refusals++
-	theirs := b.providerClock(l, now)
-	return j.watch.refusals >= unknownTries && !theirs.IsZero() && !a.Clock.IsZero() && theirs.Sub(a.Clock) > 2*l.TaskLife
+	l, life := b.laneOf(j), b.laneOf(j).TaskLife
+	if j.watch.refusals < unknownTries || b.age(j, now) <= 2*life || b.wantsClock(l) {
+		return false
+	}
+	return l.clockKnown && !j.attempt().Clock.IsZero()
 }
 
-// aboutTask reports whether a refusal may be about the one task that was asked for.
-func (o Observation) aboutTask() bool {
-	return o.Effect.Task != "" && o.Code != "" && o.Class != ClassKey && (o.Class == ClassInput || rules[o.Class].stopLook != StopNone)
+// age is how old the newest task of a job is, by the provider's clock where that is
+// known, else by ours, which may have been set meanwhile.
+func (b *Batch) age(j *job, now time.Time) time.Duration {
+	a := j.attempt()
+	if theirs := b.providerClock(b.laneOf(j), now); !theirs.IsZero() && !a.Clock.IsZero() {
+		return theirs.Sub(a.Clock)
+	}
+	return now.Sub(a.At) + b.asleep(j)
+}
+
+// wantsClock reports whether only our clock can say so far that a result is lost: then
+// a list is asked, which tells the provider's.
+func (b *Batch) wantsClock(l *lane) bool {
+	l.wantClock = !l.clockAsked && !b.canceling
+	return l.wantClock
 }
 
 // diskFull holds back creates and downloads until there may be room again.
@@ -233,8 +240,7 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 		}
 		return nil
 	}
-	l.looksWork()
-	j.watch.refusals = 0
+	l.refusalsWithoutCode, l.taskRefusals = 0, 0
 	unknowns := l.looked(j, o.Status, now)
 	e := &Event{Job: j.id, Attempt: a.N, Task: a.Task}
 	switch o.Status {
@@ -250,8 +256,11 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 		if unknowns < unknownTries {
 			return nil
 		}
-		if now.Sub(a.At)+b.asleep(j) <= l.TaskLife {
+		if b.age(j, now) <= l.TaskLife {
 			b.doubtKey(a)
+			return nil
+		}
+		if b.wantsClock(l) {
 			return nil
 		}
 		e.Kind, e.By = Lost, byNoAnswer
@@ -295,13 +304,17 @@ func (j *job) end(o Observation, now time.Time, life time.Duration) *End {
 // judgeCancel takes in the answer to a cancel. The task's own status is what
 // counts, so in every case the next thing is a look.
 func (b *Batch) judgeCancel(j *job, o Observation, now time.Time) {
+	l := b.laneOf(j)
 	j.watch.next = now
 	switch o.Result {
+	case Canceled:
+		l.taskRefusals = 0
 	case TooLate:
+		l.taskRefusals = 0
 		j.watch.tooLate = true
 	case Failed:
 		j.watch.next = now.Add(backoff(1, o.RetryAfter))
-		b.refusedLook(b.laneOf(j), o)
+		b.refusedLook(l, o)
 	}
 }
 
@@ -330,6 +343,9 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 			return nil
 		}
 		b.refusedLook(b.laneOf(j), o)
+		if o.aboutTask() {
+			j.watch.refusals++
+		}
 		if b.refusedForGood(j, o, now) {
 			e.Kind, e.By = Lost, byRefusal
 			return e
@@ -348,7 +364,7 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 // has lived twice as long as ids do.
 func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 	a, f, l := j.attempt(), &j.fetch, b.laneOf(j)
-	life := b.wall(now).Sub(a.At)
+	life := b.age(j, now)
 	if theirs := b.providerClock(l, now); !theirs.IsZero() { // the end of a URL is their time
 		now = theirs
 	} else {
@@ -362,7 +378,7 @@ func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 		if !over {
 			b.doubtKey(a)
 		}
-		return over
+		return over && !b.wantsClock(l)
 	}
 	f.unknowns = 0
 	expires := o.Expires
@@ -371,5 +387,5 @@ func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 	}
 	again := !f.refused.IsZero() && !expires.After(f.refused)
 	f.refused = expires
-	return again && now.After(expires)
+	return again && now.After(expires) && !b.wantsClock(l)
 }

@@ -40,6 +40,9 @@ type laneRun struct {
 
 	clockAhead  time.Duration // of the provider, to core time, by its last list
 	clockKnown  bool
+	clockSlept  time.Duration // Batch.slept then
+	clockAsked  bool          // a list was answered in this run: if servers tell the time, it is known
+	wantClock   bool          // something waits for that
 	listedSlept time.Duration // Batch.slept at the last complete list
 
 	listing    bool
@@ -58,10 +61,9 @@ type laneRun struct {
 	baselined bool
 	evidence  evidence // lists about the open doubt
 
-	lookAfter           time.Time       // queries and lists back off
-	refusalsWithoutCode int             // looks refused without a code, in a row
-	suspect             string          // a task of which we were refused to be told: perhaps we are refused altogether
-	cleared             map[string]bool // tasks of which only they are refused
+	lookAfter           time.Time // queries and lists back off
+	refusalsWithoutCode int       // looks refused without a code, in a row
+	taskRefusals        int       // looks refused with a code that may be about the task alone, in a row
 
 	acceptedModes  map[string]bool // modes of which a create was accepted: their set-up was right
 	configRefusals int             // creates refused as if the set-up were wrong, none accepted since
@@ -137,7 +139,7 @@ func (b *Batch) providerClock(l *lane, now time.Time) time.Time {
 		return time.Time{}
 	}
 	now = now.Add(l.clockAhead).UTC()
-	if d := b.slept - l.listedSlept; d <= longestSleep {
+	if d := b.slept - l.clockSlept; d <= longestSleep {
 		now = now.Add(d)
 	}
 	return now

@@ -117,14 +117,14 @@ func (l *lane) forget(j *job, at time.Time) {
 }
 
 // promote begins to watch the tasks whose turn it can be. One that the provider
-// does not know takes nobody's turn.
+// does not know, or will not tell of, takes nobody's turn.
 func (l *lane) promote(at time.Time) {
 	turns := l.Running
 	for _, j := range l.live {
 		if turns == 0 {
 			return
 		}
-		if j.watch.unknowns == 0 {
+		if j.watch.unknowns == 0 && j.watch.refusals == 0 {
 			turns--
 		}
 		if j.watch.since.IsZero() {
@@ -148,7 +148,7 @@ func (l *lane) schedule(j *job, now time.Time) time.Time {
 
 // look asks for one due task, or for the list where that is cheaper.
 func (b *Batch) look(l *lane, now time.Time) (Step, bool) {
-	if l.suspect != "" && !l.listing { // is it that task, or are we refused?
+	if l.wantClock && !l.listing {
 		if step, ok := b.list(l, now); ok {
 			return step, true
 		}
@@ -223,8 +223,7 @@ func (b *Batch) judgeListPoll(l *lane, o Observation, now time.Time) {
 		g.after = now.Add(backoff(g.fails, o.RetryAfter))
 		return
 	}
-	g.fails, g.pages = 0, o.Pages
-	l.looksWork()
+	l.refusalsWithoutCode, g.fails, g.pages = 0, 0, o.Pages
 	listed := make(map[string]bool, len(o.Rows))
 	for _, r := range o.Rows {
 		listed[r.Task] = true
@@ -248,7 +247,7 @@ func (l *lane) looked(j *job, s Status, now time.Time) (unknowns int) {
 	if w.single && w.glimpsed {
 		l.listPoll.alarms = max(0, l.listPoll.alarms+alarm(s))
 	}
-	w.fails, w.single = 0, false
+	w.fails, w.refusals, w.single = 0, 0, false
 	if s == StatusUnknown {
 		w.unknowns++
 		w.next = now.Add(l.PollMax)
@@ -287,6 +286,10 @@ func (l *lane) noteStatus(j *job, s Status, now time.Time) {
 func (l *lane) lookFailed(j *job, o Observation, now time.Time) {
 	j.watch.fails++
 	j.watch.next = now.Add(backoff(j.watch.fails, o.RetryAfter))
+	if o.aboutTask() {
+		j.watch.refusals++
+		l.promote(now)
+	}
 	switch o.Class {
 	case ClassThrottle, ClassBurst, ClassQuota:
 		l.lookAfter = later(l.lookAfter, j.watch.next)

@@ -75,6 +75,7 @@ const (
 	configRefusalTries      = 4                    // refusals as of a wrong set-up in a row, after it was right, before it is believed
 	oldTries                = 5                    // lists in a row that tell nothing of a doubt that is too old for them anyway
 	blindTries              = 60                   // lists in a row that miss something, about a minute apart, before a run gives up on them
+	taskRefusalTries        = 10                   // refusals of looks in a row, each of which may be about its task alone, before they are believed
 	refusalWithoutCodeTries = 5                    // looks refused without a code (by a proxy, say) in a row before they are believed
 )
 

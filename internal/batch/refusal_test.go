@@ -65,10 +65,17 @@ func TestATaskThatIsNeverToldOf(t *testing.T) {
 		}
 		return Observation{Result: Failed, Class: ClassInput, Code: "TaskNotFound"}
 	}
-	r.play(from.Add(2*r.lane.TaskLife), never)
-	r.wantState("j0", StateQueued)
-	r.play(from.Add(3*r.lane.TaskLife), never)
+	for r.state("j0") == StateQueued && r.now.Sub(from) < 4*r.lane.TaskLife {
+		r.play(r.now.Add(time.Hour), never)
+		if v := r.b.View(); v.Live > 0 && v.Stop != StopSetup {
+			t.Fatalf("a run that has nothing else to look at goes on: %+v", v)
+		}
+		r.crash(r.lane.TaskLife / 4)
+	}
 	r.wantState("j0", StateLost)
+	if age := r.last(Lost).At.Sub(from); age < 2*r.lane.TaskLife {
+		t.Errorf("lost at the age of %v", age)
+	}
 }
 
 // Our clock may be days ahead: a result is gone by the provider's.
@@ -124,5 +131,183 @@ func TestFailedWithUsage(t *testing.T) {
 	v := r.b.View()
 	if !v.Possible.IsPositive() && !v.Spent.IsPositive() {
 		t.Errorf("the provider names 5 s of usage, and spent, held, possible are %s %s %s", v.Spent, v.Held, v.Possible)
+	}
+}
+
+// The tasks behind one that is not told of have their turn.
+func TestARefusedTaskTakesNoTurn(t *testing.T) {
+	r := newRig(t, 3, exclusive(ExclusiveAll))
+	r.baseline()
+	_, secret := r.submit()
+	r.submit()
+	r.submit()
+	start := r.now
+	ended := start.Add(10 * time.Minute)
+	r.play(start.Add(23*time.Hour), func(e Effect) Observation {
+		switch {
+		case e.Op == OpList:
+			var rows []Row
+			for i, row := range r.mine() {
+				row.Status = StatusPending
+				if r.now.After(ended) {
+					row.Status = StatusSucceeded
+				} else if i == 0 {
+					row.Status = StatusRunning
+				}
+				rows = append(rows, row)
+			}
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now, Rows: rows}
+		case e.Op == OpFetch:
+			return Observation{Result: Fetched, Artifact: &Artifact{Path: "x.mp4", Bytes: 1}}
+		case e.Task == secret:
+			return Observation{Result: Failed, Class: ClassConfig, Code: "InvalidParameter"}
+		case r.now.Before(ended):
+			return Observation{Result: Looked, Status: StatusPending}
+		}
+		o := Observation{Result: Looked, Status: StatusSucceeded}
+		o.Times.Expires = ended.Add(24 * time.Hour)
+		return o
+	})
+	for _, id := range []string{"j1", "j2"} {
+		j, _ := r.b.Job(id)
+		if j.State != StateDone || j.StoredAt.Sub(ended) > 2*time.Hour {
+			t.Errorf("%s late", id)
+		}
+	}
+}
+
+// A run that only cancels ends when that is refused again and again.
+func TestACancelThatIsRefusedEnds(t *testing.T) {
+	for _, c := range []Class{ClassAccount, ClassConfig} {
+		r := newRig(t, 1)
+		r.baseline()
+		r.submit()
+		r.recall(time.Second)
+		n := 0
+		end := r.now.Add(30 * 24 * time.Hour)
+		r.play(end, func(e Effect) Observation {
+			n++
+			if n > 5000 {
+				t.Fatalf("%s: %d calls in %v, no end; stop %q", c, n, r.now.Sub(epoch), r.b.View().Stop)
+			}
+			return Observation{Result: Failed, Class: c, Code: "AccessDenied"}
+		})
+	}
+}
+
+// Where every look at a task is refused, answered lists change nothing: the run ends.
+func TestAllLooksRefused(t *testing.T) {
+	for _, running := range []int{1, 3} {
+		r := newRig(t, 6, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Running, l.Ahead = running, 3-running })
+		r.baseline()
+		r.submit()
+		r.submit()
+		r.submit()
+		from := r.now
+		r.play(from.Add(60*time.Hour), func(e Effect) Observation {
+			if e.Op == OpList {
+				rows := r.mine()
+				for i := range rows {
+					if r.now.Sub(from) > 10*time.Minute {
+						rows[i].Status = StatusSucceeded
+					}
+				}
+				return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now, Rows: rows}
+			}
+			return Observation{Result: Failed, Class: ClassAccount, Code: "AccessDenied"}
+		})
+		v := r.b.View()
+		if v.Stop == StopNone {
+			t.Errorf("running %d: stop %q after %v; jobs %v", running, v.Stop, r.now.Sub(from), v.Jobs)
+		}
+	}
+}
+
+// Only a person pays again for what may have been billed.
+func TestFailedWithUsageIsNotPaidAgain(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	for n := range 3 {
+		if n > 0 && r.count(Again) == 0 {
+			return
+		}
+		r.submit()
+		r.look(StatusFailed, func(o *Observation) {
+			o.Class, o.Code = ClassRetry, "InternalError.Upload"
+			o.Usage = decimal.NewNullDecimal(money("5"))
+		})
+		r.pump()
+		if c := r.count(Again); c != 0 {
+			v := r.b.View()
+			t.Errorf("task %d told of 5 s of usage; possible %s, and the job is queued again", n+1, v.Possible)
+		}
+	}
+}
+
+// Before our own clock says that a result is lost, a list is asked for the provider's:
+// where a task is UNKNOWN that ended,
+func TestClockAheadAtAnUnknownResult(t *testing.T) {
+	r := newRig(t, 2, func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+	r.baseline()
+	r.submit()
+	r.look(StatusSucceeded)
+	expires := r.now.Add(24 * time.Hour)
+	r.crash(49 * time.Hour) // in truth: one minute
+	truly := func() time.Time { return r.now.Add(-49 * time.Hour).Add(time.Minute) }
+	n := 0
+	r.play(r.now.Add(2*time.Minute), func(e Effect) Observation {
+		if e.Op == OpList {
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: truly(), Rows: []Row{{Task: "task-1", Model: "move", Status: StatusSucceeded}}}
+		}
+		if e.Op == OpFetch {
+			n++
+			return Observation{Result: Forbidden, Code: CodeUnknownTask}
+		}
+		return Observation{Result: Unknown}
+	})
+	if s := r.state("j0"); s == StateLost {
+		t.Errorf("lost after %d UNKNOWN; the provider's clock has %v to go, and its list shows it", n, expires.Sub(truly()))
+	}
+}
+
+// where a URL is refused in a run that has nothing to create,
+func TestClockAheadWithNothingToCreate(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	expires := r.now.Add(24 * time.Hour)
+	r.look(StatusSucceeded, func(o *Observation) { o.Times.Expires = expires })
+	r.crash(49 * time.Hour) // in truth: one minute
+	lists := 0
+	r.play(r.now.Add(2*time.Minute), func(e Effect) Observation {
+		if e.Op == OpList {
+			lists++
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: epoch.Add(5 * time.Minute)}
+		}
+		return Observation{Result: Forbidden, Expires: expires}
+	})
+	if s := r.state("j0"); s == StateLost {
+		t.Errorf("lost by our clock, %d lists", lists)
+	}
+}
+
+// and where a task is UNKNOWN that ran.
+func TestClockAheadAtAnUnknownTask(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.look(StatusRunning)
+	r.crash(25 * time.Hour) // in truth: one minute
+	from := r.now
+	lists := 0
+	r.play(r.now.Add(5*time.Minute), func(e Effect) Observation {
+		if e.Op == OpList {
+			lists++
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now.Add(-25 * time.Hour), Rows: r.mine()}
+		}
+		return Observation{Result: Looked, Status: StatusUnknown}
+	})
+	if s := r.state("j0"); s == StateLost {
+		t.Errorf("lost %v after the run began, by our clock alone; %d lists", r.last(Lost).At.Sub(from), lists)
 	}
 }

@@ -78,8 +78,12 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 		b.judgeListPoll(l, o, now)
 		return nil
 	}
-	unknown, seeing := b.splitRows(l, o, now)
+	if o.Result == Listed {
+		l.wantClock, l.clockAsked = false, true
+		l.clockSlept, l.clockAhead, l.clockKnown = b.slept, o.Clock.Sub(now), !o.Clock.IsZero()
+	}
 	decides := l.unsettled != nil && l.unsettled.state == StateInDoubt && !l.ask.at.Before(l.doubtAt.Add(l.Settle))
+	unknown, seeing := b.splitRows(l, o, decides, now)
 	clean := l.ask.clean && l.unsettled == nil && l.ask.creates == l.creates
 	switch { // what it shows counts, even if it misses something else
 	case decides:
@@ -88,12 +92,15 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 		l.baseline.add(unknown)
 	}
 	if !seeing {
+		if decides && o.Complete { // where lists miss one thing and another, two in a row must miss nothing
+			l.evidence.lists = 0
+		}
 		b.listFailed(l, o, now)
 		return nil
 	}
-	l.looksWork()
+	l.refusalsWithoutCode = 0
 	l.listFails, l.blindLists, l.listedAt, l.pages = 0, 0, now, o.Pages
-	l.listedSlept, l.clockAhead, l.clockKnown = b.slept, o.Clock.Sub(now), !o.Clock.IsZero()
+	l.listedSlept = b.slept
 	switch {
 	case decides:
 		l.evidence.reaches = l.evidence.reaches ||
@@ -123,12 +130,12 @@ func (b *Batch) listFailed(l *lane, o Observation, now time.Time) {
 	if o.Result != Listed {
 		return
 	}
-	l.looksWork()
 	if o.Complete {
 		l.misses++
 	}
 	if l.blindLists++; l.blindLists >= blindTries && l.unsettled == nil && len(l.live) == 0 {
 		b.halt(StopSetup, Observation{Code: CodeListsMiss, Message: fmt.Sprintf("%d lists of tasks in a row were incomplete; without a whole one nothing may be created", l.blindLists)})
+		b.dead = true
 	}
 }
 
@@ -136,7 +143,7 @@ func (b *Batch) listFailed(l *lane, o Observation, now time.Time) {
 // and returns the rows that are neither ours nor known to be someone else's. The
 // silence of a list proves something only if it sees: if no page is missing, and it
 // shows what it must show.
-func (b *Batch) splitRows(l *lane, o Observation, now time.Time) (unknown []Row, seeing bool) {
+func (b *Batch) splitRows(l *lane, o Observation, decides bool, now time.Time) (unknown []Row, seeing bool) {
 	listed := make(map[string]bool, len(o.Rows))
 	others := 0
 	for _, r := range o.Rows {
@@ -161,7 +168,7 @@ func (b *Batch) splitRows(l *lane, o Observation, now time.Time) (unknown []Row,
 	if o.Result != Listed || !o.Complete {
 		return unknown, false
 	}
-	seeing = !b.blind(l, listed, now)
+	seeing = !b.blind(l, listed, now) && !(decides && b.hidesReference(l, listed, now))
 	l.unlisted(listed)
 	l.othersLive = others
 	return unknown, seeing
@@ -176,8 +183,8 @@ func (b *Batch) underThisKey(j *job, task string) bool {
 }
 
 // blind reports whether a list misses a task of ours that the provider surely
-// has: one that is old enough to be listed when the list was asked, young enough to
-// be kept, and seen alive; or, running or not, the one made before the open doubt.
+// has: old enough to be listed when the list was asked, young enough to be kept,
+// and seen alive.
 func (b *Batch) blind(l *lane, listed map[string]bool, now time.Time) bool {
 	for _, j := range l.live {
 		at, seen := j.attempt().At, j.watch.seen
@@ -186,30 +193,22 @@ func (b *Batch) blind(l *lane, listed map[string]bool, now time.Time) bool {
 			return true
 		}
 	}
-	return l.unsettled != nil && l.near() && !listed[l.before.task] && b.shows(l, now)
+	return false
 }
 
-// near reports whether the reference task before the open doubt was made so shortly before
-// it that lists which show the doubt's task show the reference task, too. The provider's
-// clock tells best: those of two runs may differ by days.
-func (l *lane) near() bool {
-	p := l.before
-	gap := l.unsettled.attempt().At.Sub(p.at) + l.slept - p.slept
-	if !p.clock.IsZero() && !l.clock.IsZero() {
-		gap = l.clock.Sub(p.clock)
-	}
-	return p.task != "" && gap < l.listed()/2
-}
-
-// shows reports whether the provider surely lists the reference task before the open doubt
-// still: whether it is young enough, by a clock that can tell.
-func (b *Batch) shows(l *lane, now time.Time) bool {
+// hidesReference reports whether a list about the open doubt misses the task of ours
+// that was made before it, ended or not, though the provider surely lists it still: it
+// is young enough by a clock that can tell.
+func (b *Batch) hidesReference(l *lane, listed map[string]bool, now time.Time) bool {
 	p, theirs := l.before, b.providerClock(l, now)
+	if p.task == "" || listed[p.task] {
+		return false
+	}
 	age := now.Sub(p.at) + b.slept - p.slept
 	switch {
 	case !theirs.IsZero() && !p.clock.IsZero():
 		age = theirs.Sub(p.clock)
-	case l.fromEarlierRun || p.past:
+	case l.fromEarlierRun || p.past: // the clocks of two runs may differ by days
 		return false
 	}
 	return age < l.listed()-l.Settle
@@ -262,6 +261,18 @@ func (b *Batch) candidates(l *lane) (candidates, keyless []Row) {
 func (l *lane) outOfReach() bool {
 	onlyOurs := l.fromEarlierRun && (l.clock.IsZero() || !l.clockKnown) // clocks tell its age
 	return !l.evidence.reaches && (l.near() || onlyOurs)
+}
+
+// near reports whether the reference task was made so shortly before the open doubt
+// that lists which show the doubt's task show it, too. The provider's clock tells best:
+// those of two runs may differ by days.
+func (l *lane) near() bool {
+	p := l.before
+	gap := l.unsettled.attempt().At.Sub(p.at) + l.slept - p.slept
+	if !p.clock.IsZero() && !l.clock.IsZero() {
+		gap = l.clock.Sub(p.clock)
+	}
+	return p.task != "" && gap < l.listed()/2
 }
 
 // quarantine parks the open doubt for a person, with its candidates.

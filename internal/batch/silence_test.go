@@ -47,6 +47,25 @@ func TestListsThatWereCaughtLagging(t *testing.T) {
 	}
 }
 
+// A list that misses a task of ours takes the silence of the one before it back: what
+// lists miss may be another thing each time.
+func TestABlindListBetweenTwo(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.baseline()
+	_, task := r.submit()
+	mine := Row{Task: task, Status: StatusRunning}
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.list(mine)
+	r.list()
+	r.list(mine)
+	if r.count(Absent) != 0 {
+		t.Fatal("absent by two lists with a blind one between them")
+	}
+	if r.list(mine); r.count(Absent) != 1 {
+		t.Error("not absent by two lists in a row")
+	}
+}
+
 // The task before the doubt counts as well if an earlier run made it.
 func TestListsThatHideATaskOfTheRunBefore(t *testing.T) {
 	r := newRig(t, 2, exclusive(ExclusiveAll))
@@ -137,5 +156,89 @@ func TestListsThatAreNeverWhole(t *testing.T) {
 	})
 	if v := r.b.View(); v.Stop != StopSetup || v.StopCode != CodeListsMiss {
 		t.Errorf("stop %q %s after %v", v.Stop, v.StopCode, r.now.Sub(epoch))
+	}
+}
+
+// The task before the doubt counts as long as the provider lists it.
+func TestListsThatHideATaskOfYesterday(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		r := newRig(t, 2, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+		r.baseline()
+		r.submit()
+		r.look(StatusRunning)
+		r.look(StatusSucceeded)
+		r.store()
+		if crash {
+			r.refuseCreate(ClassThrottle, time.Hour)
+			r.crash(13 * time.Hour)
+			r.baseline(Row{Task: "task-1", Model: "move", Status: StatusSucceeded})
+		} else {
+			r.refuseCreate(ClassThrottle, 13*time.Hour)
+			r.now = r.now.Add(13 * time.Hour)
+			r.list(Row{Task: "task-1", Model: "move", Status: StatusSucceeded}) // 13 h later it is still listed
+			r.pump()
+		}
+		e := r.await(OpCreate)
+		r.answer(e, Observation{Result: Unknown}) // it made a task
+		r.list()
+		r.list()
+		if r.count(Absent) != 0 {
+			t.Errorf("crash %v: absent by two lists that hide our task of %v ago, which the provider lists for 24 h", crash, r.now.Sub(r.last(Ended).At))
+		}
+	}
+}
+
+// The first list of a run is held to the same.
+func TestABlindListAtTheStart(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Created, Task: "mine"})
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.crash(time.Minute)
+	r.look(StatusRunning)
+	r.look(StatusSucceeded)
+	r.store()
+	r.list() // shows nothing at all: blind
+	r.list(Row{Task: "mine", Model: "move", Status: StatusSucceeded})
+	if r.count(Absent) != 0 {
+		t.Error("absent by one list that sees and one that shows nothing at all")
+	}
+}
+
+// A task that was adopted by evidence is a reference as well.
+func TestListsThatHideAnAdoptedTask(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	row := Row{Task: "orphan", Model: "move", Status: StatusPending}
+	r.list(row)
+	r.list(row)
+	r.wantState("j0", StateQueued)
+	r.look(StatusRunning)
+	r.look(StatusSucceeded)
+	r.store()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.list()
+	r.list()
+	if r.count(Absent) != 0 {
+		t.Errorf("absent by two lists that miss an adopted task of this run, ended %v ago", r.now.Sub(r.last(Ended).At))
+	}
+}
+
+// It is one also if it failed or was canceled: the provider lists these.
+func TestAReferenceThatFailed(t *testing.T) {
+	for _, s := range []Status{StatusFailed, StatusCanceled} {
+		r := newRig(t, 2, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+		r.baseline()
+		r.submit()
+		r.look(StatusRunning)
+		r.look(s, func(o *Observation) { o.Class = ClassInput })
+		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		rows := []Row{{Task: "task-1", Model: "move", Status: s}}
+		r.list(rows...)
+		r.list(rows...)
+		if r.count(Absent) != 1 {
+			t.Errorf("%s: %v", s, r.b.View().Jobs)
+		}
 	}
 }
