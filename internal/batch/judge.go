@@ -192,7 +192,7 @@ func (b *Batch) refusedForGood(j *job, o Observation, now time.Time) bool {
 		return false
 	}
 	l, life := b.laneOf(j), b.laneOf(j).TaskLife
-	if j.watch.refusals < unknownTries || b.age(j, now) <= 2*life || b.wantsClock(l) {
+	if j.watch.refusals < unknownTries || b.age(j, now) <= 2*life || l.wantsClock() {
 		return false
 	}
 	return l.clockKnown && !j.attempt().Clock.IsZero()
@@ -209,9 +209,10 @@ func (b *Batch) age(j *job, now time.Time) time.Duration {
 }
 
 // wantsClock reports whether only our clock can say so far that a result is lost: then
-// a list is asked, which tells the provider's.
-func (b *Batch) wantsClock(l *lane) bool {
-	l.wantClock = !l.clockAsked && !b.canceling
+// a list is asked, which tells the provider's. A run that only cancels asks none, and
+// leaves it to the next.
+func (l *lane) wantsClock() bool {
+	l.wantClock = !l.clockAsked
 	return l.wantClock
 }
 
@@ -260,7 +261,7 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 			b.doubtKey(a)
 			return nil
 		}
-		if b.wantsClock(l) {
+		if l.wantsClock() {
 			return nil
 		}
 		e.Kind, e.By = Lost, byNoAnswer
@@ -378,7 +379,7 @@ func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 		if !over {
 			b.doubtKey(a)
 		}
-		return over && !b.wantsClock(l)
+		return over && !l.wantsClock()
 	}
 	f.unknowns = 0
 	expires := o.Expires
@@ -387,5 +388,5 @@ func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 	}
 	again := !f.refused.IsZero() && !expires.After(f.refused)
 	f.refused = expires
-	return again && now.After(expires) && !b.wantsClock(l)
+	return again && now.After(expires) && !l.wantsClock()
 }

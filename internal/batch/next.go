@@ -68,7 +68,7 @@ func (b *Batch) wakeAt(t time.Time) {
 }
 
 // retry decides for each job that failed retryably whether it is paid for again:
-// failed tasks are free, so this spends no more than one success.
+// those are free, so this spends no more than one success.
 func (b *Batch) retry(now time.Time) (Step, bool) {
 	for len(b.failed) > 0 {
 		if j := b.failed[0]; b.returns(j) {

@@ -311,3 +311,19 @@ func TestClockAheadAtAnUnknownTask(t *testing.T) {
 		t.Errorf("lost %v after the run began, by our clock alone; %d lists", r.last(Lost).At.Sub(from), lists)
 	}
 }
+
+// A run that only cancels asks no list: it leaves such a task to the next run.
+func TestClockAheadWhileCanceling(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.recall(25 * time.Hour) // in truth: one minute
+	r.play(r.now.Add(time.Hour), func(e Effect) Observation {
+		if e.Op == OpCancel {
+			return Observation{Result: Canceled}
+		}
+		return Observation{Result: Looked, Status: StatusUnknown}
+	})
+	r.wantState("j0", StateQueued)
+	r.idle()
+}

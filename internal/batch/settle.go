@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -147,8 +146,8 @@ func (b *Batch) splitRows(l *lane, o Observation, decides bool, now time.Time) (
 	listed := make(map[string]bool, len(o.Rows))
 	others := 0
 	for _, r := range o.Rows {
-		if listed[r.Task] || !strings.HasPrefix(cmp.Or(r.Model, l.Model), l.Model) {
-			continue // a dated snapshot of our model is our model
+		if listed[r.Task] || !l.isModel(r.Model) {
+			continue
 		}
 		listed[r.Task] = true
 		if j, ours := b.byTask[r.Task]; ours {
@@ -172,6 +171,16 @@ func (b *Batch) splitRows(l *lane, o Observation, decides bool, now time.Time) (
 	l.unlisted(listed)
 	l.othersLive = others
 	return unknown, seeing
+}
+
+// isModel reports whether a row is of this lane by the model that it names, if any. A
+// dated snapshot of a model is that model.
+func (l *lane) isModel(name string) bool {
+	if name == "" || name == l.Model {
+		return true
+	}
+	date, snapshot := strings.CutPrefix(name, l.Model+"-")
+	return snapshot && strings.Trim(date, "-0123456789") == ""
 }
 
 // underThisKey reports whether the task was surely made with the API key of this

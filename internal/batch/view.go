@@ -115,15 +115,6 @@ func (b *Batch) Job(id string) (Job, bool) {
 	return b.export(j), true
 }
 
-// JobOf returns the id of the job that owns a task.
-func (b *Batch) JobOf(task string) (string, bool) {
-	j, ok := b.byTask[task]
-	if !ok {
-		return "", false
-	}
-	return j.id, true
-}
-
 func (b *Batch) export(j *job) Job {
 	out := Job{ID: j.id, Plan: j.plan, State: j.state, Attempts: j.attempts, Artifact: j.artifact,
 		StoredAt: j.storedAt, Reason: j.reason, Origin: j.origin, Spoil: j.spoil, Removed: j.removed, Skipped: j.notSelected, Since: j.watch.since}
