@@ -120,26 +120,10 @@ func (p *program) runPlan(ctx context.Context, arg string, o runOptions, m *moni
 		return ahead.Refusal
 	}
 	if o.dry {
-		if err := p.dryRun(plan, ahead, folder, cfg); err != nil || ahead.Report == nil {
-			return err
-		}
-		missing := ahead.Report.Missing(folder, time.Now())
-		if len(missing) > 0 {
-			p.out.line("")
-		}
-		p.out.missing(missing, ahead.Report, folder, arg, o.sameAccount())
-		return nil
+		return p.dryRun(plan, ahead, arg, o, cfg)
 	}
-	if len(ahead.Submit)+ahead.Follow > 0 {
-		if cfg.APIKey, err = p.apiKey(plan.Manifest.Lane); err != nil {
-			return err
-		}
-		if plan.UsesOtherHost() {
-			p.printEndpointNotice()
-		}
-		if err := p.consent(plan, ahead, arg, o, cfg); err != nil {
-			return err
-		}
+	if cfg.APIKey, err = p.authorize(plan, ahead, arg, o, cfg); err != nil {
+		return err
 	}
 	stop := m.follow(plan.Manifest.Name, folder)
 	report, err := p.launch(ctx, plan, cfg, o.logFlags, o.events)
@@ -149,14 +133,8 @@ func (p *program) runPlan(ctx context.Context, arg string, o runOptions, m *moni
 		return err
 	}
 	p.err.summary(report, folder, o.quiet)
-	refused := errors.Is(err, pipeline.ErrUsage) || errors.Is(err, pipeline.ErrLocked) // and says what to do itself
 	if !o.quiet {
-		p.err.missing(report.Missing(folder, time.Now()), report, folder, arg, o.sameAccount())
-	}
-	if !o.quiet && !refused {
-		p.err.next(report, err, func(flags ...string) string {
-			return report.Again(arg, append(o.sameBatch(), flags...)...)
-		})
+		p.howToGoOn(report, err, folder, arg, o)
 	}
 	if o.json {
 		if e := report.JSON(p.out); e != nil {
@@ -167,6 +145,17 @@ func (p *program) runPlan(ctx context.Context, arg string, o runOptions, m *moni
 		err = verdict(report)
 	}
 	return err
+}
+
+// howToGoOn names the commands that a person may need after a run.
+func (p *program) howToGoOn(report *pipeline.Report, ended error, folder, arg string, o runOptions) {
+	p.err.missing(report.Missing(folder, time.Now()), report, folder, arg, o.sameAccount())
+	if errors.Is(ended, pipeline.ErrUsage) || errors.Is(ended, pipeline.ErrLocked) {
+		return // which say what to do themselves
+	}
+	p.err.next(report, ended, func(flags ...string) string {
+		return report.Again(arg, append(o.sameBatch(), flags...)...)
+	})
 }
 
 // suggestWait tells of --wait whoever met another run without it.
@@ -226,7 +215,8 @@ func parseMoney(text, currency string) (decimal.NullDecimal, error) {
 }
 
 // dryRun tells what a run would do.
-func (p *program) dryRun(plan *pipeline.Plan, ahead *pipeline.Preview, folder string, cfg pipeline.Config) error {
+func (p *program) dryRun(plan *pipeline.Plan, ahead *pipeline.Preview, arg string, o runOptions, cfg pipeline.Config) error {
+	folder := o.folder(&plan.Manifest)
 	if len(ahead.Submit) > 0 {
 		f, err := forecastAfter(plan, ahead, folder, cfg, nil)
 		if err != nil {
@@ -244,7 +234,31 @@ func (p *program) dryRun(plan *pipeline.Plan, ahead *pipeline.Preview, folder st
 	for _, id := range ahead.Submit {
 		p.out.line("  %s", id)
 	}
+	if ahead.Report == nil {
+		return nil
+	}
+	missing := ahead.Report.Missing(folder, time.Now())
+	if len(missing) > 0 {
+		p.out.line("")
+	}
+	p.out.missing(missing, ahead.Report, folder, arg, o.sameAccount())
 	return nil
+}
+
+// authorize looks up the key and asks for consent, if there is anything to do at the
+// provider; else there is no key.
+func (p *program) authorize(plan *pipeline.Plan, ahead *pipeline.Preview, arg string, o runOptions, cfg pipeline.Config) (pipeline.Key, error) {
+	if len(ahead.Submit)+ahead.Follow == 0 {
+		return "", nil
+	}
+	key, err := p.apiKey(plan.Manifest.Lane)
+	if err != nil {
+		return "", err
+	}
+	if plan.UsesOtherHost() {
+		p.printEndpointNotice()
+	}
+	return key, p.consent(plan, ahead, arg, o, cfg)
 }
 
 // consent makes sure that somebody wants to spend the money. A run that submits
@@ -254,11 +268,11 @@ func (p *program) consent(plan *pipeline.Plan, ahead *pipeline.Preview, arg stri
 	if len(ahead.Submit) == 0 {
 		return nil
 	}
+	f, err := forecastAfter(plan, ahead, o.folder(&plan.Manifest), cfg, nil)
+	if err != nil {
+		return err
+	}
 	if o.yes || o.plan != "" {
-		f, err := forecastAfter(plan, ahead, o.folder(&plan.Manifest), cfg, nil)
-		if err != nil {
-			return err
-		}
 		if text := f.capWarning(); text != "" {
 			p.err.prose(arg + ": warning: " + text)
 		}
@@ -268,10 +282,6 @@ func (p *program) consent(plan *pipeline.Plan, ahead *pipeline.Preview, arg stri
 	if !asking || arg == pipeline.StdinName {
 		return usagef("this would submit %s for %s %s, but cannot ask for confirmation here: give --yes, or --plan FILE",
 			count(len(ahead.Submit), "job"), span(ahead.Money), plan.Currency)
-	}
-	f, err := forecastAfter(plan, ahead, o.folder(&plan.Manifest), cfg, nil)
-	if err != nil {
-		return err
 	}
 	p.err.forecast(f, time.Now())
 	p.err.ask("submit %s for %s %s? [y/N]", count(len(ahead.Submit), "job"), span(ahead.Money), plan.Currency)
