@@ -232,7 +232,7 @@ func (w *workers) list(ctx context.Context, status string) (batch.Observation, e
 		}
 		before := len(shown)
 		for _, r := range got.Rows {
-			o.Rows = append(o.Rows, batch.Row{Task: r.TaskID, Model: r.Model, Status: batch.Status(r.Status), KeyID: r.APIKeyID})
+			o.Rows = append(o.Rows, batch.Row{Task: r.TaskID, Model: r.Model, Status: batch.Status(r.Status), KeyID: r.APIKeyID, Made: r.Created})
 			shown[r.TaskID] = true
 		}
 		o.Pages, o.Clock, total = page, got.Clock, max(total, got.Total)

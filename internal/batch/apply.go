@@ -188,7 +188,7 @@ func (b *Batch) applyIntended(j *job, e Event) error {
 		Outcome: Intended, At: e.At, Hold: e.Hold, Price: j.plan.UnitPrice})
 	b.money.hold(j.attempt())
 	l.unsettled, l.slept, l.promiseAtIntent, l.clock = j, b.slept, "", e.Clock
-	l.before, l.fromEarlierRun = l.newest, false
+	l.before, l.shown, l.fromEarlierRun = l.newest, e.Shown, false
 	if b.lastRun != nil {
 		l.promiseAtIntent = b.lastRun.Exclusive
 	}

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -331,6 +332,30 @@ func TestIntrudersByKey(t *testing.T) {
 
 // A list asked while a create is unanswered can show that create's task: it must
 // not become foreign, or the doubt would be settled as absent and paid twice.
+// However many strangers there are, no record outgrows a line of the journal, and none
+// of them is forgotten before a create is sent.
+func TestVeryManyStrangers(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveKey))
+	var rows []Row
+	for i := range 25_000 {
+		rows = append(rows, Row{Task: fmt.Sprintf("s%d", i), Model: "move", Status: StatusSucceeded, KeyID: "9"})
+	}
+	for range 6 {
+		r.list(rows...)
+	}
+	r.await(OpCreate)
+	named := 0
+	for _, e := range r.events {
+		if len(e.Tasks) > 10_000 {
+			t.Fatalf("%s names %d tasks", e.Kind, len(e.Tasks))
+		}
+		named += len(e.Tasks)
+	}
+	if named != len(rows) {
+		t.Errorf("%d of %d strangers are named before the first create", named, len(rows))
+	}
+}
+
 func TestForeignOnlyFromCleanLists(t *testing.T) {
 	r := newRig(t, 40, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Running, l.Ahead = 10, 10 })
 	r.baseline()

@@ -176,6 +176,7 @@ func TestAnUnknownSleepAgesNoTask(t *testing.T) {
 		r.look(StatusUnknown)
 	}
 	r.look(StatusPending)
+	r.clockless(Row{Task: "task-1", Model: "move", Status: StatusPending}) // nor does the provider tell
 	r.look(StatusPending)
 	if r.count(Withdrawn) != 0 {
 		t.Fatal("withdrawn by a clock that is wrong")

@@ -118,5 +118,6 @@ type Row struct {
 	Task   string
 	Model  string
 	Status Status
-	KeyID  string // the provider's id of the API key that made the task
+	KeyID  string    // the provider's id of the API key that made the task
+	Made   time.Time // by the provider's clock; zero if it gave none
 }

@@ -54,6 +54,7 @@ type Event struct {
 
 	Hold    decimal.Decimal // intended: the most that this attempt can cost
 	Clock   time.Time       // intended: what the provider's clock says; zero if it told none
+	Shown   *Shown          // intended: the youngest task that lists of this run showed; nil if none
 	Class   Class           // refused, ended: the judgement that was acted on
 	Code    string          // refused, ended, closed: the provider's code; spoiled: ours, or the store's
 	Message string          // refused, ended, unanswered, spoiled, closed: for people, already sanitized
@@ -89,6 +90,13 @@ type Begin struct {
 	PriceSource string
 	PriceSHA256 string
 	Version     string // of the program
+}
+
+// Shown is a task that a list showed, anyone's: a list that misses it before its time
+// is no proof of anything.
+type Shown struct {
+	Task string
+	Made time.Time // by the provider's clock
 }
 
 // Plan is a job as the manifest gave it. Amounts are in the batch's currency.

@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"slices"
 	"time"
 )
 
@@ -19,6 +18,7 @@ type lane struct {
 	promiseAtIntent Exclusive       // the promise of the run that made the intent
 	before          referenceTask   // our newest task that is older than its intent
 	newest          referenceTask   // our newest task
+	shown           *Shown          // the youngest task that lists showed before its intent
 	fromEarlierRun  bool            // an earlier run made the intent
 	live            []*job          // tasks that the provider has not ended, by submission
 	excluded        map[string]bool // tasks that are not ours, and candidates of quarantines
@@ -54,6 +54,7 @@ type laneRun struct {
 	listedAt   time.Time // last complete list
 	pages      int       // calls that it took
 	othersLive int       // live tasks of others in it
+	youngest   *Shown    // the youngest task that any list showed
 	listPoll   listPoll
 	keyID      string // the provider's id of our own API key
 
@@ -96,8 +97,13 @@ type evidence struct {
 }
 
 func (e *evidence) add(rows []Row) {
+	had := make(map[string]bool, len(e.rows))
+	for _, r := range e.rows {
+		had[r.Task] = true
+	}
 	for _, r := range rows {
-		if !slices.ContainsFunc(e.rows, func(o Row) bool { return o.Task == r.Task }) {
+		if !had[r.Task] {
+			had[r.Task] = true
 			e.rows = append(e.rows, r)
 		}
 	}

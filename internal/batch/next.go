@@ -168,7 +168,7 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 	}
 	n := len(j.attempts) + 1
 	return Step{
-		Record: &Event{Kind: Intended, Job: j.id, Attempt: n, Lane: l.Name, Hold: j.plan.Hold, Clock: b.providerClock(l, now)},
+		Record: &Event{Kind: Intended, Job: j.id, Attempt: n, Lane: l.Name, Hold: j.plan.Hold, Clock: b.providerClock(l, now), Shown: l.youngest},
 		Effect: &Effect{Op: OpCreate, Lane: l.index, Job: j.id, Attempt: n,
 			Image: b.address(j.plan.ImageSHA256), Video: b.address(j.plan.VideoSHA256)},
 	}, true
@@ -275,11 +275,14 @@ func (b *Batch) longestOfTail(first *job) *job {
 func (b *Batch) withdraw(l *lane, now time.Time) (Step, bool) {
 	for _, j := range l.live {
 		w := &j.watch
-		late := j.attempt().At.Add(l.TaskLife/4*3 - b.asleep(j))
+		late := now.Add(l.TaskLife/4*3 - b.age(j, now))
 		if j.state != StateQueued || w.busy || w.tooLate {
 			continue
 		}
 		if late.After(now) {
+			if w.seen == StatusPending {
+				l.wantsClock() // ours may have been set back since it was made
+			}
 			b.wakeAt(late)
 			continue
 		}

@@ -69,6 +69,7 @@ const (
 	listEvery               = 10 * time.Minute     // strangers are counted at least this often while creating
 	tailFactor              = 6                    // the last few jobs are this many for each task that runs at once
 	longestSleep            = 365 * 24 * time.Hour // of a machine that wakes up again
+	mostNamed               = 10_000               // ids in one event: it must fit in a line of the journal
 	listWindow              = 24 * time.Hour       // the provider lists the tasks of the last 24 hours
 	unknownTries            = 3                    // UNKNOWN answers in a row, past the life of an id, before the job is lost
 	fetchTime               = time.Minute          // what a download may take after the last task, before a deadline

@@ -83,6 +83,7 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 	}
 	decides := l.unsettled != nil && l.unsettled.state == StateInDoubt && !l.ask.at.Before(l.doubtAt.Add(l.Settle))
 	unknown, seeing := b.splitRows(l, o, decides, now)
+	l.remember(o.Rows, b.providerClock(l, now))
 	clean := l.ask.clean && l.unsettled == nil && l.ask.creates == l.creates
 	switch { // what it shows counts, even if it misses something else
 	case decides:
@@ -114,8 +115,9 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 		if l.baseline.lists++; l.baseline.lists < 2 {
 			return nil
 		}
-		l.baselined = true
-		return l.foreign(l.baseline.rows, false)
+		rows := l.baseline.rows
+		l.baselined, l.baseline = len(rows) <= mostNamed, evidence{}
+		return l.foreign(rows, false)
 	}
 	return l.foreign(unknown, l.breaksExclusivity(unknown))
 }
@@ -167,7 +169,7 @@ func (b *Batch) splitRows(l *lane, o Observation, decides bool, now time.Time) (
 	if o.Result != Listed || !o.Complete {
 		return unknown, false
 	}
-	seeing = !b.blind(l, listed, now) && !(decides && b.hidesReference(l, listed, now))
+	seeing = !b.blind(l, listed, now) && !(decides && (b.hidesReference(l, listed, now) || b.hidesShown(l, listed, now)))
 	l.unlisted(listed)
 	l.othersLive = others
 	return unknown, seeing
@@ -221,6 +223,28 @@ func (b *Batch) hidesReference(l *lane, listed map[string]bool, now time.Time) b
 		return false
 	}
 	return age < l.listed()-l.Settle
+}
+
+// hidesShown reports whether a list misses a task, anyone's, that lists showed before,
+// though by the provider's clock it is young enough to be listed still.
+func (b *Batch) hidesShown(l *lane, listed map[string]bool, now time.Time) bool {
+	theirs := b.providerClock(l, now)
+	for _, s := range []*Shown{l.shown, l.youngest} {
+		if s != nil && !listed[s.Task] && !theirs.IsZero() && theirs.Sub(s.Made) < l.listed()-l.Settle {
+			return true
+		}
+	}
+	return false
+}
+
+// remember keeps the youngest task that lists showed. One that is made later than the
+// provider's own clock tells nothing.
+func (l *lane) remember(rows []Row, theirs time.Time) {
+	for _, r := range rows {
+		if l.isModel(r.Model) && !r.Made.IsZero() && !r.Made.After(theirs) && (l.youngest == nil || r.Made.After(l.youngest.Made)) {
+			l.youngest = &Shown{Task: r.Task, Made: r.Made}
+		}
+	}
 }
 
 // verdict settles the open doubt by two complete lists. Evidence that they can no
@@ -314,7 +338,10 @@ func (l *lane) breaksExclusivity(rows []Row) bool {
 	return false
 }
 
+// taskIDs are the ids that one event can name. What does not fit is unknown still, and
+// named after the next lists.
 func taskIDs(rows []Row) []string {
+	rows = rows[:min(len(rows), mostNamed)]
 	ids := make([]string, 0, len(rows))
 	for _, r := range rows {
 		ids = append(ids, r.Task)

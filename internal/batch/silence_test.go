@@ -233,3 +233,44 @@ func TestAReferenceThatFailed(t *testing.T) {
 		}
 	}
 }
+
+// Where no task of ours came before the doubt, any task must still be there that lists
+// showed: of a stranger, before the create was sent.
+func TestListsThatHideWhatTheyShowed(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		r := newRig(t, 1, exclusive(ExclusiveAll))
+		theirs := stranger("theirs")
+		theirs.Made = r.now.Add(-time.Hour)
+		r.baseline(theirs)
+		r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+		if crash {
+			r.crash(time.Minute)
+		}
+		for range 4 {
+			r.list()
+		}
+		if r.count(Absent) != 0 {
+			t.Errorf("crash %v: absent by lists that hide a task of 1 h ago which they showed", crash)
+		}
+		r.list(theirs)
+		if r.list(theirs); r.count(Absent) != 1 {
+			t.Errorf("crash %v: not absent by two lists that show it: %v", crash, r.b.View().Jobs)
+		}
+	}
+}
+
+// What is too old to be listed may be missing, and what was made later than the
+// provider's clock says is no measure.
+func TestListsThatNeedNotShowIt(t *testing.T) {
+	for _, age := range []time.Duration{23*time.Hour + 59*time.Minute, -time.Minute} {
+		r := newRig(t, 1, exclusive(ExclusiveAll))
+		theirs := stranger("theirs")
+		theirs.Made = r.now.Add(-age)
+		r.baseline(theirs)
+		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		r.list()
+		if r.list(); r.count(Absent) != 1 {
+			t.Errorf("a task of %v ago: %v", age, r.b.View().Jobs)
+		}
+	}
+}

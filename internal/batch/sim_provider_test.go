@@ -205,7 +205,7 @@ func (p *provider) list(only Status, drift bool) Observation {
 	o := Observation{Result: Listed, Complete: true, Pages: 1}
 	for _, t := range p.tasks {
 		if !t.visible.After(p.now) && p.now.Sub(t.made) < p.life && (only == "" || only == t.status) {
-			o.Rows = append(o.Rows, Row{Task: t.id, Model: p.model, Status: t.status, KeyID: t.key})
+			o.Rows = append(o.Rows, Row{Task: t.id, Model: p.model, Status: t.status, KeyID: t.key, Made: t.made})
 		}
 	}
 	before := p.missed

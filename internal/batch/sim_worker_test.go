@@ -190,10 +190,11 @@ func (s *sim) askList(e Effect) Observation {
 
 // hides reports whether lists show nothing, whole as they look. That can be told from
 // an empty account only by a task that must be there, so there is one: made not long
-// before the open doubt, by the provider's clock.
+// before the open doubt, by the provider's clock, or shown before it.
 func (s *sim) hides() bool {
 	l := s.b.lanes[0]
 	told := l.unsettled != nil && l.before.task != "" && !l.before.clock.IsZero() && !l.clock.IsZero() && l.clock.Sub(l.before.clock) < 11*time.Hour
+	told = told || l.unsettled != nil && l.shown != nil && !s.mix.untold && s.now.Sub(l.shown.Made) < 20*time.Hour
 	if told && s.fault(s.mix.hide, "list: shows nothing") {
 		s.hidden = s.now.Add(time.Duration(1+s.rnd.IntN(40)) * time.Minute)
 	}

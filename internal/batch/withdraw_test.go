@@ -164,3 +164,19 @@ func TestHorizonCountsOwnTasks(t *testing.T) {
 		t.Fatalf("%d live tasks of seven hours each, want 1", v.Live)
 	}
 }
+
+// How old a task is, the provider's clock tells better than ours, which may have been
+// set back between two runs.
+func TestWithdrawByTheProvidersClock(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	_, task := r.submit()
+	r.look(StatusPending)
+	r.crash(time.Minute)
+	r.look(StatusPending)
+	row := Row{Task: task, Model: "move", Status: StatusPending}
+	r.answer(r.await(OpList), Observation{Result: Listed, Rows: []Row{row}, Complete: true, Pages: 1, Clock: r.now.Add(19 * time.Hour)})
+	if e := r.await(OpCancel); e.Task != task || r.now.Sub(epoch) > time.Hour {
+		t.Errorf("canceled %s %v after its create by our clock", e.Task, r.now.Sub(epoch))
+	}
+}

@@ -31,6 +31,7 @@ type Record struct {
 
 	Hold    *decimal.Decimal `json:"hold,omitzero"`
 	Clock   time.Time        `json:"clock,omitzero"`
+	Shown   *shownRecord     `json:"shown,omitzero"`
 	Class   string           `json:"class,omitzero"`
 	Code    string           `json:"code,omitzero"`
 	Message string           `json:"message,omitzero"`
@@ -104,6 +105,11 @@ type endRecord struct {
 	Expires   time.Time           `json:"expires,omitzero"`
 }
 
+type shownRecord struct {
+	Task string    `json:"task"`
+	Made time.Time `json:"made"`
+}
+
 type artifactRecord struct {
 	Path     string          `json:"path"`
 	Bytes    int64           `json:"bytes"`
@@ -122,7 +128,7 @@ func Encode(e batch.Event) Record {
 		Tasks: e.Tasks, Mid: e.Mid, By: e.By, After: e.After,
 		Clock: e.Clock, Source: e.Source, Store: e.Store, Address: e.Address, Expires: e.Expires, Origin: e.Origin,
 		Begin: (*beginRecord)(e.Begin), Plan: (*planRecord)(e.Plan), Run: (*runRecord)(e.Run),
-		End: (*endRecord)(e.End), Artifact: (*artifactRecord)(e.Artifact),
+		End: (*endRecord)(e.End), Artifact: (*artifactRecord)(e.Artifact), Shown: (*shownRecord)(e.Shown),
 	}
 	if e.Kind == batch.Intended {
 		r.Hold = &e.Hold
@@ -144,7 +150,7 @@ func Decode(payload json.RawMessage) (batch.Event, error) {
 		Tasks: r.Tasks, Mid: r.Mid, By: r.By, After: r.After,
 		Clock: r.Clock, Source: r.Source, Store: r.Store, Address: r.Address, Expires: r.Expires, Origin: r.Origin,
 		Begin: (*batch.Begin)(r.Begin), Plan: (*batch.Plan)(r.Plan), Run: (*batch.Run)(r.Run),
-		End: (*batch.End)(r.End), Artifact: (*batch.Artifact)(r.Artifact),
+		End: (*batch.End)(r.End), Artifact: (*batch.Artifact)(r.Artifact), Shown: (*batch.Shown)(r.Shown),
 	}
 	if r.Hold != nil {
 		e.Hold = *r.Hold
