@@ -43,11 +43,12 @@ func coreTime(core *batch.Batch, wall time.Time) time.Time {
 // while the machine sleeps. A wall clock that was behind the journal at opening
 // cannot tell how much time has passed since, so then any may have.
 func (c clock) lag() time.Duration {
+	slept := c.wall().Sub(c.opened) - time.Since(c.start)
+	lag := max(0, time.Duration(float64(slept)*c.speed))
 	if c.behind {
-		return unknownLag
+		return unknownLag + lag
 	}
-	passed := c.wall().Sub(c.opened)
-	return max(0, time.Duration(float64(passed-time.Since(c.start))*c.speed))
+	return lag
 }
 
 // unknownLag is longer than any task lives.

@@ -53,6 +53,22 @@ func TestWallClockMayJump(t *testing.T) {
 	}
 }
 
+// Also a run whose wall clock was behind the journal when it began notices that the
+// machine sleeps.
+func TestSleepOfARunThatBeganBehind(t *testing.T) {
+	wrong := time.Duration(0)
+	core := batch.New(batch.Settings{}, nil)
+	if err := core.Apply(batch.Event{Kind: batch.Closed, At: time.Now().Add(2 * time.Minute)}); err != nil {
+		t.Fatal(err)
+	}
+	c := newClock(core, 1, testHooks{wrong: func() time.Duration { return wrong }}.wall)
+	before := c.lag()
+	wrong = 30 * time.Hour // the machine sleeps: the wall clock goes on, the monotonic one does not
+	if grown := c.lag() - before; grown < 29*time.Hour {
+		t.Errorf("30 h of sleep are taken for %v", grown)
+	}
+}
+
 // A wall clock that is put back by an hour at any point of a run changes nothing of
 // what comes of it. One that was an hour ahead until the process died, and is right
 // when the next one starts, cannot tell how old things are: then a doubt may be

@@ -316,11 +316,11 @@ func (w *world) resolve(p *Plan, verdict Verdict) error {
 			if kind == batch.Adopted {
 				task = job.Attempts[len(job.Attempts)-1].Candidates[0]
 			}
-			e, err := f.core.Resolve(job.ID, kind, task, coreTime(f.core, time.Now()))
+			events, err := f.core.Resolve(job.ID, kind, task, coreTime(f.core, time.Now()))
 			if err != nil {
 				return err
 			}
-			if err := f.record(e); err != nil {
+			if err := f.record(events...); err != nil {
 				return err
 			}
 		}

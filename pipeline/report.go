@@ -291,21 +291,19 @@ func confirmed(job batch.Job) (s Sum) {
 }
 
 // possible is what the job may have been billed besides: a task that succeeded
-// without usage counts by its file's length or the estimate, every other open
-// hold in full.
+// without usage counts by its file's length or the estimate, one that failed by the
+// usage that it tells of, every other open hold in full.
 func possible(job batch.Job) decimal.Decimal {
 	var sum decimal.Decimal
-	plan := job.Plan
-	for i, a := range job.Attempts {
-		plan.UnitPrice = a.Price
+	for _, a := range job.Attempts {
 		switch {
 		case a.Money != batch.MoneyHeld && a.Money != batch.MoneyPossible:
 		case a.End == nil:
 			sum = sum.Add(a.Hold)
-		case i == len(job.Attempts)-1 && job.Artifact != nil:
-			sum = sum.Add(job.Artifact.Duration.Mul(a.Price))
+		case a.End.Usage.Valid:
+			sum = sum.Add(a.End.Usage.Decimal.Mul(a.Price))
 		default:
-			sum = sum.Add(estimated(plan))
+			sum = sum.Add(estimated(batch.Plan{Length: a.Length, UnitPrice: a.Price}))
 		}
 	}
 	return sum

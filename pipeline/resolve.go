@@ -21,7 +21,8 @@ const (
 	Abandon  Verdict = "abandon"  // give the job up
 )
 
-// Resolve records a person's decision about a quarantined job of a batch folder,
+// Resolve records a person's decision about a quarantined job of a batch folder, or
+// about one whose create is in doubt,
 // durably, and writes the report anew. task is the task to adopt and empty
 // otherwise. It calls nobody: the next [Run] acts on it. Errors match [ErrUsage]
 // if the decision does not fit and [ErrLocked] while a run holds the folder.
@@ -46,11 +47,11 @@ func Resolve(folder, job string, v Verdict, task string) (*Report, error) {
 }
 
 func resolveIn(f *folder, job string, kind batch.Kind, task string) (*Report, error) {
-	e, err := f.core.Resolve(job, kind, task, coreTime(f.core, time.Now()))
+	events, err := f.core.Resolve(job, kind, task, coreTime(f.core, time.Now()))
 	if err != nil {
 		return nil, plainUsagef("%v", err)
 	}
-	if err := f.record(e); err != nil {
+	if err := f.record(events...); err != nil {
 		return nil, err
 	}
 	return writeReports(f)

@@ -3,6 +3,8 @@ package batch
 import (
 	"fmt"
 	"slices"
+
+	"github.com/shopspring/decimal"
 )
 
 // Apply folds one durable event. It decides nothing, so replaying a journal
@@ -90,7 +92,7 @@ var allowed = map[Kind][]State{
 	Unanswered:  {StateSubmitting},
 	Absent:      {StateInDoubt},
 	Adopted:     {StateInDoubt, StateQuarantined},
-	Quarantined: {StateInDoubt},
+	Quarantined: {StateSubmitting, StateInDoubt},
 	Running:     {StateQueued},
 	Withdrawn:   {StateQueued},
 	Ended:       {StateQueued, StateRunning},
@@ -185,7 +187,7 @@ func (b *Batch) applyIntended(j *job, e Event) error {
 		return fmt.Errorf("apply %s: job %s attempt %d: lane %q is not free for it", e.Kind, j.id, e.Attempt, e.Lane)
 	}
 	j.attempts = append(j.attempts, Attempt{N: e.Attempt, Lane: e.Lane, Mode: j.plan.Mode, Labels: j.plan.Labels, Clock: e.Clock,
-		Outcome: Intended, At: e.At, Hold: e.Hold, Price: j.plan.UnitPrice})
+		Outcome: Intended, At: e.At, Hold: e.Hold, Price: j.plan.UnitPrice, Length: j.plan.Length})
 	b.money.hold(j.attempt())
 	l.unsettled, l.slept, l.promiseAtIntent, l.clock = j, b.slept, "", e.Clock
 	l.before, l.shown, l.fromEarlierRun = l.newest, e.Shown, false
@@ -238,6 +240,8 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 		for _, id := range e.Tasks {
 			l.excluded[id] = true
 		}
+		l.unlooked = l.unlooked || e.By == ByOperator
+		l.othersSeen = l.othersSeen || e.By == bySeveral // one create makes one task
 		l.settled(j)
 		b.move(j, StateQuarantined)
 	case Running:
@@ -256,6 +260,9 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 		b.requeue(j)
 	case Stored:
 		j.artifact, j.storedAt = e.Artifact, e.At
+		if e.Artifact != nil {
+			a.Length = decimal.NewNullDecimal(e.Artifact.Duration)
+		}
 		b.move(j, StateDone)
 	case Lost:
 		j.reason = e.By

@@ -58,7 +58,8 @@ type Attempt struct {
 	Task    string
 	Request string
 	Hold    decimal.Decimal
-	Price   decimal.Decimal // per second of output: the plan's when it was created
+	Price   decimal.Decimal     // per second of output: the plan's when it was created
+	Length  decimal.NullDecimal // seconds of video: of the file, else as planned when it was created; unknown: null
 	Money   Money
 	Billed  decimal.NullDecimal
 	End     *End // nil until the task ended

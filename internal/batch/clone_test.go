@@ -102,6 +102,7 @@ func appendKey(k []byte, b *Batch, now time.Time) []byte {
 			word(id)
 		}
 		flag(l.othersSeen)
+		flag(l.unlooked)
 		flag(l.listing)
 		flag(l.baselined)
 		if l.listing {

@@ -148,9 +148,11 @@ func TestSleepAgesATask(t *testing.T) {
 	r.answer(r.await(OpCancel), Observation{Result: TooLate})
 	r.b.Slept(r.lane.TaskLife)
 	for range unknownTries {
-		r.wantState("j0", StateQueued)
 		r.look(StatusUnknown)
+		r.wantState("j0", StateQueued)
 	}
+	r.slept()
+	r.look(StatusUnknown)
 	r.wantState("j0", StateLost)
 }
 
@@ -162,7 +164,15 @@ func TestSleepAgesAResult(t *testing.T) {
 	r.answer(r.await(OpFetch), Observation{Result: Forbidden})
 	r.b.Slept(r.lane.TaskLife)
 	r.answer(r.await(OpFetch), Observation{Result: Forbidden})
+	r.slept()
+	r.answer(r.await(OpFetch), Observation{Result: Forbidden})
 	r.wantState("j0", StateLost)
+}
+
+// slept answers a list by a provider whose clock confirms that the machine slept.
+func (r *rig) slept() {
+	r.t.Helper()
+	r.answer(r.await(OpList), Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now.Add(r.b.slept)})
 }
 
 // A clock that cannot tell how much time has passed ages no task.

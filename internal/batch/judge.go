@@ -192,7 +192,7 @@ func (b *Batch) refusedForGood(j *job, o Observation, now time.Time) bool {
 		return false
 	}
 	l, life := b.laneOf(j), b.laneOf(j).TaskLife
-	if j.watch.refusals < unknownTries || b.age(j, now) <= 2*life || l.wantsClock() {
+	if j.watch.refusals < unknownTries || b.age(j, now) <= 2*life || b.wantsClock(l) {
 		return false
 	}
 	return l.clockKnown && !j.attempt().Clock.IsZero()
@@ -209,10 +209,11 @@ func (b *Batch) age(j *job, now time.Time) time.Duration {
 }
 
 // wantsClock reports whether only our clock can say so far that a result is lost: then
-// a list is asked, which tells the provider's. A run that only cancels asks none, and
-// leaves it to the next.
-func (l *lane) wantsClock() bool {
-	l.wantClock = !l.clockAsked
+// a list is asked, which tells the provider's. It is asked again after a sleep, which
+// may be none: a wall clock that is set ahead looks the same. A run that only cancels
+// asks none, and leaves it to the next.
+func (b *Batch) wantsClock(l *lane) bool {
+	l.wantClock = !l.clockAsked || b.slept-l.clockSlept > clockDrift
 	return l.wantClock
 }
 
@@ -252,7 +253,7 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 		e.Kind = Running
 	case StatusSucceeded, StatusFailed, StatusCanceled:
 		e.Kind, e.Class, e.Code, e.Message = Ended, o.Class, o.Code, o.Message
-		e.End = j.end(o, now, l.TaskLife)
+		e.End = j.end(o, later(now, b.providerClock(l, now)), l.TaskLife)
 	case StatusUnknown:
 		if unknowns < unknownTries {
 			return nil
@@ -261,7 +262,7 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 			b.doubtKey(a)
 			return nil
 		}
-		if l.wantsClock() {
+		if b.wantsClock(l) {
 			return nil
 		}
 		e.Kind, e.By = Lost, byNoAnswer
@@ -281,7 +282,8 @@ func (b *Batch) doubtKey(a *Attempt) {
 	}
 }
 
-// end is the account of a finished task. The amount is usage x unit price with
+// end is the account of a task that is finished at now, by the later of our clock and
+// the provider's. The amount is usage x unit price with
 // no rounding; no usage, or none that can be true, means no amount, never zero.
 func (j *job) end(o Observation, now time.Time, life time.Duration) *End {
 	end := &End{Status: o.Status, Ratio: o.Ratio,
@@ -379,7 +381,7 @@ func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 		if !over {
 			b.doubtKey(a)
 		}
-		return over && !l.wantsClock()
+		return over && !b.wantsClock(l)
 	}
 	f.unknowns = 0
 	expires := o.Expires
@@ -388,5 +390,5 @@ func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 	}
 	again := !f.refused.IsZero() && !expires.After(f.refused)
 	f.refused = expires
-	return again && now.After(expires) && !l.wantsClock()
+	return again && now.After(expires) && !b.wantsClock(l)
 }

@@ -23,6 +23,7 @@ type lane struct {
 	live            []*job          // tasks that the provider has not ended, by submission
 	excluded        map[string]bool // tasks that are not ours, and candidates of quarantines
 	othersSeen      bool            // an exclusive lane on which a stranger was seen
+	unlooked        bool            // a person settled a doubt before lists did, and its task may turn up
 	creates         int64           // intents so far
 	pace            int64           // learned run time / expected run time, in thousandths
 	spread          int64           // mean deviation of it, in thousandths

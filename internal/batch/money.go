@@ -37,13 +37,21 @@ func (m *ledger) bill(a *Attempt, billed decimal.Decimal) {
 	}
 }
 
-// keep turns a hold into money that may be gone: it is never released.
+// keep turns a hold into money that may be gone: it is never released. It is more than
+// the hold if the provider tells of more usage.
 func (m *ledger) keep(a *Attempt) {
 	if a.Money != MoneyHeld {
 		return
 	}
+	most := a.Hold
+	if a.End != nil && a.End.Usage.Valid {
+		if used := a.End.Usage.Decimal.Mul(a.Price); used.GreaterThan(most) {
+			most = used
+			m.overruns++
+		}
+	}
 	m.held = m.held.Sub(a.Hold)
-	m.possible = m.possible.Add(a.Hold)
+	m.possible = m.possible.Add(most)
 	a.Money = MoneyPossible
 }
 

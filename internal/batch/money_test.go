@@ -251,9 +251,25 @@ func TestResolveRefusesWhatCannotBe(t *testing.T) {
 // resolve settles a quarantine as a person would.
 func (r *rig) resolve(id string, k Kind, task string) {
 	r.t.Helper()
-	e, err := r.b.Resolve(id, k, task, r.now)
+	events, err := r.b.Resolve(id, k, task, r.now)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.apply(e)
+	for _, e := range events {
+		r.apply(e)
+	}
+}
+
+// What a failed task tells of usage may be billed, also beyond its hold.
+func TestAFailureWithMoreUsageThanItsHold(t *testing.T) {
+	r := newRig(t, 2, capped("3.5"), func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+	r.baseline()
+	r.submit()
+	r.look(StatusRunning)
+	r.look(StatusFailed, func(o *Observation) { o.Class, o.Usage = ClassInput, capOf("30") })
+	r.wantMoney("0", "0", "3")
+	if v := r.b.View(); v.Overruns != 1 || v.Stop != StopBudget {
+		t.Errorf("%d overruns, stop %q", v.Overruns, v.Stop)
+	}
+	r.noCreate(time.Hour)
 }

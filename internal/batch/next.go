@@ -145,7 +145,7 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 	if b.stop != StopNone || l.unsettled != nil {
 		return Step{}, false
 	}
-	if !b.room(l, now) {
+	if !b.room(l, now) || b.strangeKey(l) {
 		return Step{}, false
 	}
 	j := b.candidate(l, now)
@@ -174,6 +174,22 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 	}, true
 }
 
+// strangeKey reports whether tasks made with another key live, and none of them was
+// seen with this one yet: it may be the key of another account, where nothing of this
+// batch is to be paid for.
+func (b *Batch) strangeKey(l *lane) bool {
+	strange := false
+	for _, j := range l.live {
+		if j.attempt().At.Before(b.keySince) {
+			if j.watch.seen != "" {
+				return false
+			}
+			strange = true
+		}
+	}
+	return strange
+}
+
 // inTime reports whether tasks that need so long should be finished and fetched by
 // the deadline, with a quarter of that time in reserve. The deadline is the wall
 // clock's, which a machine that slept finds further on.
@@ -181,7 +197,7 @@ func (b *Batch) inTime(need time.Duration, now time.Time) bool {
 	if b.settings.Deadline.IsZero() {
 		return true
 	}
-	return !now.Add(b.slept + need + need/4 + fetchTime).After(b.settings.Deadline)
+	return !b.wall(now).Add(need + need/4 + fetchTime).After(b.settings.Deadline)
 }
 
 // candidate returns the job to submit next if the money and the time are there.
@@ -281,7 +297,7 @@ func (b *Batch) withdraw(l *lane, now time.Time) (Step, bool) {
 		}
 		if late.After(now) {
 			if w.seen == StatusPending {
-				l.wantsClock() // ours may have been set back since it was made
+				b.wantsClock(l) // ours may have been set back since it was made
 			}
 			b.wakeAt(late)
 			continue

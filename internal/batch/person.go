@@ -23,30 +23,37 @@ func (b *Batch) RetryFailed(now time.Time) []Event {
 	return events
 }
 
-// Resolve returns the event by which a person settles a quarantined job: Adopted
-// (with the task that is its own), Again or Abandoned. The hold of the old
-// attempt is never freed by it: only the provider could say that it cost nothing.
-func (b *Batch) Resolve(id string, kind Kind, task string, now time.Time) (Event, error) {
+// Resolve returns the events by which a person settles a quarantined job: Adopted
+// (with the task that is its own), Again or Abandoned. A job whose create is in doubt
+// is quarantined first: no run can settle that, say, if its key was revoked. The hold
+// of the old attempt is never freed by it: only the provider could say that it cost
+// nothing.
+func (b *Batch) Resolve(id string, kind Kind, task string, now time.Time) ([]Event, error) {
 	j, ok := b.byID[id]
 	if !ok {
-		return Event{}, fmt.Errorf("no job %q in this batch", id)
+		return nil, fmt.Errorf("no job %q in this batch", id)
 	}
-	if j.state != StateQuarantined {
-		return Event{}, fmt.Errorf("job %s is %s; only quarantined jobs are resolved by hand", id, j.state)
+	var events []Event
+	switch j.state {
+	case StateQuarantined:
+	case StateSubmitting, StateInDoubt:
+		events = []Event{{Kind: Quarantined, At: now, Job: id, Attempt: j.attempt().N, By: ByOperator}}
+	default:
+		return nil, fmt.Errorf("job %s is %s; only quarantined jobs are resolved by hand, and those in doubt", id, j.state)
 	}
 	owner, taken := b.byTask[task]
 	switch {
 	case kind != Adopted && kind != Again && kind != Abandoned:
-		return Event{}, fmt.Errorf("job %s cannot be settled as %s", id, kind)
+		return nil, fmt.Errorf("job %s cannot be settled as %s", id, kind)
 	case kind != Adopted:
 		task = ""
 	case task == "":
-		return Event{}, fmt.Errorf("job %s cannot adopt a task without its id", id)
+		return nil, fmt.Errorf("job %s cannot adopt a task without its id", id)
 	case taken:
-		return Event{}, fmt.Errorf("task %s belongs to job %s already", task, owner.id)
+		return nil, fmt.Errorf("task %s belongs to job %s already", task, owner.id)
 	case len(j.attempt().Candidates) > 0 && !slices.Contains(j.attempt().Candidates, task):
-		return Event{}, fmt.Errorf("task %s is no candidate for job %s; the candidates are %s",
+		return nil, fmt.Errorf("task %s is no candidate for job %s; the candidates are %s",
 			task, id, strings.Join(j.attempt().Candidates, ", "))
 	}
-	return Event{Kind: kind, At: now, Job: id, Attempt: j.attempt().N, Task: task, By: ByOperator}, nil
+	return append(events, Event{Kind: kind, At: now, Job: id, Attempt: j.attempt().N, Task: task, By: ByOperator}), nil
 }

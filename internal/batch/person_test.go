@@ -62,11 +62,7 @@ func TestAdoptedByHandIsLookedAt(t *testing.T) {
 	r.list(Row{Task: "a"})
 	r.wantState("j0", StateQuarantined)
 	r.submit()
-	e, err := r.b.Resolve("j0", Adopted, "a", r.now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.apply(e)
+	r.resolve("j0", Adopted, "a")
 	r.crash(time.Minute)
 	for end := r.now.Add(10 * time.Minute); r.now.Before(end); {
 		if e := r.look(StatusPending); e.Task == "a" {

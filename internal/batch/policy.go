@@ -66,6 +66,7 @@ const (
 	diskTries               = 10                   // full-disk answers in a row before the run gives up
 	diskMemory              = 10 * time.Minute     // after which the next one is the first again
 	ceilingStep             = 10 * time.Minute     // a ceiling learned from a refusal rises by one
+	clockDrift              = time.Minute          // what our clock may gain on the provider's before that is asked for again
 	listEvery               = 10 * time.Minute     // strangers are counted at least this often while creating
 	tailFactor              = 6                    // the last few jobs are this many for each task that runs at once
 	longestSleep            = 365 * 24 * time.Hour // of a machine that wakes up again

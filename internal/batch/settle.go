@@ -13,6 +13,7 @@ const (
 	byOnlyOne   = "the only unknown task on an exclusive lane"
 	byShared    = "unknown tasks on a shared lane"
 	bySeveral   = "several unknown tasks"
+	byUnlooked  = "it may be of an earlier doubt, which a person settled"
 	byAge       = "older than the list can show"
 	byKeyless   = "tasks of an unknown key"
 	byNoAnswer  = "UNKNOWN past the life of its id"
@@ -134,7 +135,7 @@ func (b *Batch) listFailed(l *lane, o Observation, now time.Time) {
 	if o.Complete {
 		l.misses++
 	}
-	if l.blindLists++; l.blindLists >= blindTries && l.unsettled == nil && len(l.live) == 0 {
+	if l.blindLists++; l.blindLists >= blindTries && l.unsettled == nil && len(l.live)+len(b.fetching) == 0 {
 		b.halt(StopSetup, Observation{Code: CodeListsMiss, Message: fmt.Sprintf("%d lists of tasks in a row were incomplete; without a whole one nothing may be created", l.blindLists)})
 		b.dead = true
 	}
@@ -266,6 +267,8 @@ func (b *Batch) verdict(l *lane, now time.Time) *Event {
 		return l.quarantine(candidates, byShared)
 	case len(candidates) > 1:
 		return l.quarantine(candidates, bySeveral)
+	case l.unlooked:
+		return l.quarantine(candidates, byUnlooked)
 	}
 	return &Event{Kind: Adopted, Job: j.id, Attempt: j.attempt().N, Task: candidates[0].Task, By: byOnlyOne}
 }

@@ -143,11 +143,15 @@ func (s *sim) reprice() {
 	}
 }
 
-// person settles quarantines and retries failures, now and then. It knows the
+// person settles quarantines, retries failures and settles doubts, now and then. It knows the
 // truth, as a person who looks at the provider's console would.
 func (s *sim) person() {
 	for _, j := range s.b.jobs {
-		if j.state != StateQuarantined || s.chance(700) {
+		doubt := j.state == StateSubmitting || j.state == StateInDoubt
+		switch {
+		case doubt && s.chance(100): // the key is gone, say
+			s.hit("person: settles a doubt")
+		case j.state != StateQuarantined, s.chance(700):
 			continue
 		}
 		kind, task := Again, ""
@@ -159,7 +163,7 @@ func (s *sim) person() {
 		if task != "" && s.chance(300) && s.p.byID[task].status != StatusRunning && s.p.byID[task].status != StatusPending {
 			kind = Abandoned
 		}
-		e, err := s.b.Resolve(j.id, kind, task, s.core())
+		events, err := s.b.Resolve(j.id, kind, task, s.core())
 		if err != nil {
 			continue
 		}
@@ -167,7 +171,9 @@ func (s *sim) person() {
 			s.again[j.id]++
 		}
 		s.hit("person: " + string(kind))
-		s.record(e)
+		for _, e := range events {
+			s.record(e)
+		}
 	}
 	if s.chance(100) {
 		for _, e := range s.b.RetryFailed(s.core()) {
@@ -266,7 +272,7 @@ func (s *sim) note(e Event) {
 		s.open, s.sent = e.Job, s.now
 		s.p.price[e.Job] = s.b.byID[e.Job].plan.UnitPrice
 	case Accepted, Refused, Absent, Adopted, Quarantined:
-		if e.By != ByOperator {
+		if e.By != ByOperator || e.Kind == Quarantined {
 			s.open = ""
 		}
 		if e.Task != "" {

@@ -497,3 +497,14 @@ func known(s string) decimal.NullDecimal {
 func hasURL(want string) func(dashscope.Task) bool {
 	return func(t dashscope.Task) bool { return t.VideoURL == want }
 }
+
+// A time stamp that no record could hold is none.
+func TestTimesThatNoRecordCanHold(t *testing.T) {
+	for _, at := range []string{"0000-01-01 00:00:00", "0001-01-01 07:59:59", "10000-01-01 00:00:00", "soon"} {
+		c := answering(t, canned{status: 200, body: `{"output":{"task_status":"RUNNING","submit_time":"` + at + `"}}`})
+		task, err := c.Query(t.Context(), goodID)
+		if err != nil || !task.Submitted.IsZero() {
+			t.Errorf("%s: got %v, %v", at, task.Submitted, err)
+		}
+	}
+}

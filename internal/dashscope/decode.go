@@ -275,7 +275,7 @@ func parseSeconds(s string) decimal.NullDecimal {
 // without saying so. That Singapore prints UTC+8 as well is inferred.
 func parseLocal(s string) time.Time {
 	at, err := time.ParseInLocation(time.DateTime, s, time.FixedZone("UTC+8", 8*60*60))
-	if err != nil {
+	if err != nil || at.UTC().Year() < 1 { // no JSON can hold it
 		return time.Time{}
 	}
 	return at.UTC()

@@ -1,0 +1,60 @@
+package batch
+
+import (
+	"testing"
+	"time"
+)
+
+// A wall clock that is set ahead while a run goes on looks as if the machine slept. Only
+// the provider's clock can tell whether that ended a task's life.
+func TestClockSetAheadLosesNoTask(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.look(StatusRunning)
+	r.b.Slept(48 * time.Hour)
+	for range unknownTries {
+		r.look(StatusUnknown)
+	}
+	r.list(Row{Task: "task-1", Model: "move", Status: StatusRunning})
+	for range unknownTries {
+		r.look(StatusUnknown)
+	}
+	r.wantState("j0", StateRunning)
+}
+
+func TestClockSetAheadLosesNoResult(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.look(StatusSucceeded)
+	r.b.Slept(48 * time.Hour)
+	for range 2 {
+		r.answer(r.await(OpFetch), Observation{Result: Forbidden, Expires: r.last(Ended).End.Expires})
+	}
+	r.list(Row{Task: "task-1", Model: "move", Status: StatusSucceeded})
+	r.answer(r.await(OpFetch), Observation{Result: Forbidden, Expires: r.last(Ended).End.Expires})
+	r.wantState("j0", StateFetching)
+}
+
+// A URL that does not say when it ends lives by the provider's clock, not by ours.
+func TestURLWithoutAnEndUnderASlowClock(t *testing.T) {
+	r := newRig(t, 1)
+	for range 2 {
+		r.answer(r.await(OpList), Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now.Add(72 * time.Hour)})
+	}
+	r.submit()
+	r.look(StatusSucceeded, func(o *Observation) { o.Times.Expires = time.Time{} })
+	for range 3 {
+		r.answer(r.await(OpFetch), Observation{Result: Forbidden})
+	}
+	r.wantState("j0", StateFetching)
+}
+
+// A clock that cannot tell the time ends no run by its deadline.
+func TestDeadlineUnderAClockThatCannotTell(t *testing.T) {
+	r := newRig(t, 1, due(epoch.Add(1000*time.Hour)))
+	r.b.Slept(100 * 365 * 24 * time.Hour)
+	r.baseline()
+	r.await(OpCreate)
+}
