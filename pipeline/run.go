@@ -340,8 +340,8 @@ func sameLane(core *batch.Batch, target endpoint, key dashscope.Secret) error {
 		return fmt.Errorf("%w: the batch has unfinished tasks at %s, not at %s; run it there", ErrUsage, last.Endpoint, target.origin)
 	}
 	if len(v.InDoubt) > 0 && last.Key != key.Fingerprint() {
-		return fmt.Errorf("%w: the create of job %s is in doubt under key %s, and only that key's lists can settle it; this is key %s; if the old key is gone, settle the job with wanbatch resolve",
-			ErrUsage, v.InDoubt[0], last.Key, key.Fingerprint())
+		return fmt.Errorf("%w: the create of job %s is in doubt under key %s, and only that key's lists can settle it; this is key %s; if the old key is gone, decide with wanbatch resolve DIR %s --abandon, --resubmit or --adopt TASK",
+			ErrUsage, v.InDoubt[0], last.Key, key.Fingerprint(), v.InDoubt[0])
 	}
 	return nil
 }

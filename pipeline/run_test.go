@@ -426,6 +426,39 @@ func TestReservedLane(t *testing.T) {
 	r.run(other)
 }
 
+// A doubt whose key is gone can be settled by a person, and the batch goes on with
+// another key.
+func TestDoubtWhoseKeyIsGone(t *testing.T) {
+	r := newRig(t, 600, emulator.Options{}, "lost-reply:1")
+	plan := r.plan(2, "true")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := r.try(ctx, plan, func(c *pipeline.Config) {
+		c.OnEvent = func(e pipeline.Event) {
+			if e.Kind == pipeline.EventUnanswered {
+				cancel()
+			}
+		}
+	})
+	if !errors.Is(err, pipeline.ErrInterrupted) {
+		t.Fatal(err)
+	}
+	other := func(c *pipeline.Config) { c.APIKey = "sk-another" }
+	if _, err := r.try(t.Context(), plan, other); !errors.Is(err, pipeline.ErrUsage) || !strings.Contains(err.Error(), "resolve DIR job-000") {
+		t.Fatalf("settling a doubt with another key: %v", err)
+	}
+	if _, err := pipeline.Resolve(r.folder(), "job-000", pipeline.Abandon, ""); err != nil {
+		t.Fatal(err)
+	}
+	report, err := r.try(t.Context(), plan, other)
+	if err != nil || report.Jobs[0].State != pipeline.StateFailed || report.Jobs[1].State != pipeline.StateDone {
+		t.Errorf("%v, %+v", err, report.Totals)
+	}
+	if got, spent := report.Totals.BilledMax, report.Totals.Billed; !got.GreaterThan(spent) {
+		t.Errorf("billed_max %s, billed %s: the create in doubt may have been paid", got, spent)
+	}
+}
+
 // Same id and same content stays done; other content is refused unless accepted.
 func TestChangedManifest(t *testing.T) {
 	r := newRig(t, 600, emulator.Options{})
