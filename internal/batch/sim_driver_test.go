@@ -149,7 +149,7 @@ func (s *sim) person() {
 	for _, j := range s.b.jobs {
 		doubt := j.state == StateSubmitting || j.state == StateInDoubt
 		switch {
-		case doubt && s.chance(100): // the key is gone, say
+		case doubt && s.now.Sub(s.sent) > 10*time.Minute && s.chance(300): // the key is gone, say; nothing is on the wire any more
 			s.hit("person: settles a doubt")
 		case j.state != StateQuarantined, s.chance(700):
 			continue
