@@ -41,7 +41,7 @@ func (b *books) enter(e batch.Event) (wrong []string) {
 		case e.End.Billed.Valid:
 			b.spent = b.spent.Add(e.End.Billed.Decimal)
 		case e.End.Status == batch.StatusSucceeded || e.End.Usage.Valid:
-			b.possible = b.possible.Add(hold)
+			b.possible = b.possible.Add(decimal.Max(hold, e.End.Usage.Decimal.Mul(b.unit[e.Job])))
 		}
 		wrong = b.checkBill(e.Job, *e.End)
 	case batch.Lost, batch.Abandoned:

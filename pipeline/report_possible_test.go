@@ -43,12 +43,18 @@ func TestBilledMax(t *testing.T) {
 			{Kind: batch.Reused, Job: "a", Origin: "c", Artifact: &batch.Artifact{Path: "videos/a.mp4", Bytes: 1, Duration: d("30")}}}},
 		{"failed with usage", "3", []batch.Event{ended(batch.StatusFailed, decimal.NewNullDecimal(d("30")))}},
 	} {
-		core := batch.New(batch.Settings{}, nil)
+		core, books := batch.New(batch.Settings{}, nil), newBooks()
 		for i, e := range append(begin[:len(begin):len(begin)], test.events...) {
 			e.At = time.Date(2026, 3, 1, 8, i, 0, 0, time.UTC)
 			if err := core.Apply(e); err != nil {
 				t.Fatal(test.name, err)
 			}
+			if wrong := books.enter(e); len(wrong) > 0 {
+				t.Errorf("%s: %v", test.name, wrong)
+			}
+		}
+		if v := core.View(); !v.Possible.Equal(books.possible) {
+			t.Errorf("%s: possible is %s, and %s by the books of an audit", test.name, v.Possible, books.possible)
 		}
 		r, err := newReport(core, journal.Head{}, "")
 		if err != nil {

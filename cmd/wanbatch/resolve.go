@@ -21,10 +21,11 @@ func (p *program) resolveCommand() *cobra.Command {
 		DisableFlagsInUseLine: true,
 		Short:                 "settle a quarantined job: adopt a task, submit again, or give up",
 		Long: "Records a person's decision about a job of which nobody can tell whether its\n" +
-			"create made a task: a quarantined one, or one in doubt whose key is gone, so\n" +
-			"that no run can settle it. wanbatch status names the candidates; the provider's\n" +
-			"console and bill show what exists. Nothing is sent: the next run acts on the\n" +
-			"decision. The money held for the create in doubt stays held in any case.\n\n" +
+			"create made a task: a quarantined one, or one that has been in doubt for\n" +
+			"an hour and that no run settles, say, because its key is gone. wanbatch status\n" +
+			"names the candidates; the provider's console and bill show what exists. Nothing\n" +
+			"is sent: the next run acts on the decision. The money held for the create in\n" +
+			"doubt stays held in any case.\n\n" +
 			"Exits 0 if the decision is recorded, 2 if it does not fit the job, 7 while a\n" +
 			"run holds the batch.",
 		Example: "  wanbatch resolve output/spring alice-salsa --adopt 3f6c1e2a-7d1b-4c55-9a51",

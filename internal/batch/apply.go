@@ -240,8 +240,7 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 		for _, id := range e.Tasks {
 			l.excluded[id] = true
 		}
-		l.unlooked = l.unlooked || e.By == ByOperator
-		l.othersSeen = l.othersSeen || e.By == bySeveral // one create makes one task
+		l.othersSeen = l.othersSeen || e.By == bySeveral || len(e.Tasks) >= mostNamed // one create makes one task
 		l.settled(j)
 		b.move(j, StateQuarantined)
 	case Running:

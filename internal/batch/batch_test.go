@@ -356,6 +356,26 @@ func TestVeryManyStrangers(t *testing.T) {
 	}
 }
 
+// Where a quarantine has more candidates than a record holds, one that is not named is
+// not adopted for another job.
+func TestVeryManyCandidates(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // made "ours"
+	var rows []Row
+	for i := range mostNamed {
+		rows = append(rows, Row{Task: fmt.Sprintf("s%d", i), Model: "move", Status: StatusSucceeded})
+	}
+	rows = append(rows, Row{Task: "ours", Model: "move", Status: StatusSucceeded})
+	r.list(rows...)
+	r.list(rows...)
+	r.wantState("j0", StateQuarantined)
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.list(rows...)
+	r.list(rows...)
+	r.wantState("j1", StateQuarantined)
+}
+
 func TestForeignOnlyFromCleanLists(t *testing.T) {
 	r := newRig(t, 40, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Running, l.Ahead = 10, 10 })
 	r.baseline()

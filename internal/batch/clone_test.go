@@ -102,7 +102,6 @@ func appendKey(k []byte, b *Batch, now time.Time) []byte {
 			word(id)
 		}
 		flag(l.othersSeen)
-		flag(l.unlooked)
 		flag(l.listing)
 		flag(l.baselined)
 		if l.listing {

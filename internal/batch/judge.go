@@ -253,13 +253,13 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 		e.Kind = Running
 	case StatusSucceeded, StatusFailed, StatusCanceled:
 		e.Kind, e.Class, e.Code, e.Message = Ended, o.Class, o.Code, o.Message
-		e.End = j.end(o, later(now, b.providerClock(l, now)), l.TaskLife)
+		e.End = j.end(o, later(b.wall(now), b.providerClock(l, now)), l.TaskLife)
 	case StatusUnknown:
 		if unknowns < unknownTries {
 			return nil
 		}
 		if b.age(j, now) <= l.TaskLife {
-			b.doubtKey(a)
+			b.doubtKey(l, a)
 			return nil
 		}
 		if b.wantsClock(l) {
@@ -273,9 +273,10 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 }
 
 // doubtKey ends the run when a task that another key made is not known under this
-// one: it is the key of another account, and waiting would lose the result.
-func (b *Batch) doubtKey(a *Attempt) {
-	if a.At.Before(b.keySince) {
+// one though it is young enough: it is the key of another account, and waiting would
+// lose the result.
+func (b *Batch) doubtKey(l *lane, a *Attempt) {
+	if a.At.Before(b.keySince) && !b.wantsClock(l) {
 		b.dead = true
 		b.halt(StopSetup, Observation{Code: CodeUnknownTask,
 			Message: "task " + a.Task + ", made with another key, is not known under this one; run with a key of the same account"})
@@ -328,7 +329,7 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 	e := &Event{Job: j.id, Attempt: a.N, Task: a.Task}
 	switch o.Result {
 	case Fetched:
-		b.diskFails = 0
+		b.diskFails, b.laneOf(j).keyKnows = 0, true
 		e.Kind, e.Artifact = Stored, o.Artifact
 		return e
 	case Forbidden:
@@ -342,7 +343,7 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 	default:
 		if o.Code == CodeStoreRefuses { // not the provider: what it holds is still followed and fetched
 			b.halt(StopSetup, o)
-			f.left = true
+			f.left, b.laneOf(j).keyKnows = true, true
 			return nil
 		}
 		b.refusedLook(b.laneOf(j), o)
@@ -379,7 +380,7 @@ func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 		}
 		over := life > l.TaskLife && now.After(a.End.Expires) || life > 2*l.TaskLife
 		if !over {
-			b.doubtKey(a)
+			b.doubtKey(l, a)
 		}
 		return over && !b.wantsClock(l)
 	}

@@ -25,6 +25,8 @@ func TestNothingIsCreatedWithAKeyOfAnotherAccount(t *testing.T) {
 	for range unknownTries {
 		r.look(StatusUnknown)
 	}
+	r.list() // the provider's clock says that the task is young
+	r.look(StatusUnknown)
 	if r.count(Intended) != 1 || r.b.View().Stop != StopSetup {
 		t.Errorf("%d creates, stop %q", r.count(Intended)-1, r.b.View().Stop)
 	}
@@ -81,6 +83,10 @@ func TestRevokedKeyOfADoubt(t *testing.T) {
 			if k == Adopted {
 				task = "theirs"
 			}
+			if _, err := r.b.Resolve("j1", k, task, r.now.Add(50*time.Minute)); err == nil {
+				t.Errorf("%s: settled before the first lists of any run show its task", k)
+			}
+			r.now = r.now.Add(time.Hour)
 			r.resolve("j1", k, task)
 			if v := r.b.View(); len(v.InDoubt) != 0 || v.Held.Add(v.Possible).String() != "1.2" {
 				t.Errorf("%s: in doubt %v, held %s, possible %s", k, v.InDoubt, v.Held, v.Possible)
@@ -91,15 +97,48 @@ func TestRevokedKeyOfADoubt(t *testing.T) {
 	}
 }
 
-// Its task may turn up later: it is not another job's.
-func TestTheTaskOfADoubtThatAPersonSettled(t *testing.T) {
-	r := newRig(t, 2, exclusive(ExclusiveAll))
+// A task that expired while the program was down is known to no key: the provider's
+// clock tells that, where ours was set back.
+func TestAnotherKeyAndATaskThatExpired(t *testing.T) {
+	r := newRig(t, 2)
 	r.baseline()
-	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task that no list shows yet
-	r.resolve("j0", Abandoned, "")
-	r.crash(time.Second)
-	r.baseline()
-	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made nothing
-	r.baseline(Row{Task: "late", Model: "move", Status: StatusRunning})
-	r.wantState("j1", StateQuarantined)
+	r.submit()
+	r.changeKey("k2") // 30 h later in truth
+	r.b.Slept(100 * 365 * 24 * time.Hour)
+	for range unknownTries {
+		r.look(StatusUnknown)
+	}
+	r.answer(r.await(OpList), Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now.Add(30 * time.Hour)})
+	r.look(StatusUnknown)
+	r.wantState("j0", StateLost)
+	r.list()
+	r.await(OpCreate)
+}
+
+// A result that waits to be fetched is one to be known, too.
+func TestAnotherKeyAndAResult(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		r := newRig(t, 2, func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+		r.baseline()
+		r.submit()
+		r.look(StatusRunning)
+		r.look(StatusSucceeded)
+		r.refuseCreate(ClassThrottle, time.Second)
+		intents := r.count(Intended)
+		r.changeKey("k2")
+		if known {
+			r.store()
+			r.baseline()
+			r.await(OpCreate)
+			continue
+		}
+		for range unknownTries {
+			r.answer(r.await(OpFetch), Observation{Result: Forbidden, Code: CodeUnknownTask})
+		}
+		r.list()
+		r.answer(r.await(OpFetch), Observation{Result: Forbidden, Code: CodeUnknownTask})
+		if r.count(Intended) != intents || r.b.View().Stop != StopSetup {
+			t.Errorf("%d creates, stop %q", r.count(Intended)-intents, r.b.View().Stop)
+		}
+	}
 }

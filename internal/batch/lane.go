@@ -23,7 +23,6 @@ type lane struct {
 	live            []*job          // tasks that the provider has not ended, by submission
 	excluded        map[string]bool // tasks that are not ours, and candidates of quarantines
 	othersSeen      bool            // an exclusive lane on which a stranger was seen
-	unlooked        bool            // a person settled a doubt before lists did, and its task may turn up
 	creates         int64           // intents so far
 	pace            int64           // learned run time / expected run time, in thousandths
 	spread          int64           // mean deviation of it, in thousandths
@@ -58,6 +57,7 @@ type laneRun struct {
 	youngest   *Shown    // the youngest task that any list showed
 	listPoll   listPoll
 	keyID      string // the provider's id of our own API key
+	keyKnows   bool   // a result was fetched with this run's key: it is of the right account
 
 	baseline  evidence // lists before the first intent
 	baselined bool
@@ -87,6 +87,8 @@ type ask struct {
 	at      time.Time
 	creates int64
 	clean   bool // no create was unanswered
+
+	forClock bool // it was asked for the provider's clock alone
 }
 
 // evidence is the union of lists: one of them can miss a row while pages shift, so

@@ -150,6 +150,7 @@ func (l *lane) schedule(j *job, now time.Time) time.Time {
 func (b *Batch) look(l *lane, now time.Time) (Step, bool) {
 	if l.wantClock && !l.listing {
 		if step, ok := b.list(l, now); ok {
+			l.ask.forClock = true
 			return step, true
 		}
 	}

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -174,20 +175,14 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 	}, true
 }
 
-// strangeKey reports whether tasks made with another key live, and none of them was
-// seen with this one yet: it may be the key of another account, where nothing of this
-// batch is to be paid for.
+// strangeKey reports whether tasks made with another key live, or wait to be fetched,
+// and none of them was seen with this one yet: it may be the key of another account,
+// where nothing of this batch is to be paid for.
 func (b *Batch) strangeKey(l *lane) bool {
-	strange := false
-	for _, j := range l.live {
-		if j.attempt().At.Before(b.keySince) {
-			if j.watch.seen != "" {
-				return false
-			}
-			strange = true
-		}
-	}
-	return strange
+	old := func(j *job) bool { return j.attempt().At.Before(b.keySince) }
+	seen := func(j *job) bool { return old(j) && j.watch.seen != "" }
+	unseen := slices.ContainsFunc(l.live, old) || slices.ContainsFunc(b.fetching, old)
+	return unseen && !l.keyKnows && !slices.ContainsFunc(l.live, seen)
 }
 
 // inTime reports whether tasks that need so long should be finished and fetched by
@@ -291,7 +286,8 @@ func (b *Batch) longestOfTail(first *job) *job {
 func (b *Batch) withdraw(l *lane, now time.Time) (Step, bool) {
 	for _, j := range l.live {
 		w := &j.watch
-		late := now.Add(l.TaskLife/4*3 - b.age(j, now))
+		age := max(b.age(j, now), now.Sub(j.attempt().At)+b.asleep(j)) // a cancel is free: either clock will do
+		late := now.Add(l.TaskLife/4*3 - age)
 		if j.state != StateQueued || w.busy || w.tooLate {
 			continue
 		}

@@ -37,6 +37,10 @@ func (b *Batch) Resolve(id string, kind Kind, task string, now time.Time) ([]Eve
 	switch j.state {
 	case StateQuarantined:
 	case StateSubmitting, StateInDoubt:
+		if from := j.attempt().At.Add(doubtRipe); now.Before(from) {
+			return nil, fmt.Errorf("job %s is in doubt; a run may settle it by itself; by hand it can be from %s on, when its task would be known to everyone",
+				id, from.Format(time.RFC3339))
+		}
 		events = []Event{{Kind: Quarantined, At: now, Job: id, Attempt: j.attempt().N, By: ByOperator}}
 	default:
 		return nil, fmt.Errorf("job %s is %s; only quarantined jobs are resolved by hand, and those in doubt", id, j.state)

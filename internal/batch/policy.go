@@ -67,6 +67,7 @@ const (
 	diskMemory              = 10 * time.Minute     // after which the next one is the first again
 	ceilingStep             = 10 * time.Minute     // a ceiling learned from a refusal rises by one
 	clockDrift              = time.Minute          // what our clock may gain on the provider's before that is asked for again
+	doubtRipe               = time.Hour            // before a person settles a doubt: then the first lists of any run show its task
 	listEvery               = 10 * time.Minute     // strangers are counted at least this often while creating
 	tailFactor              = 6                    // the last few jobs are this many for each task that runs at once
 	longestSleep            = 365 * 24 * time.Hour // of a machine that wakes up again

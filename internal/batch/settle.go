@@ -13,7 +13,6 @@ const (
 	byOnlyOne   = "the only unknown task on an exclusive lane"
 	byShared    = "unknown tasks on a shared lane"
 	bySeveral   = "several unknown tasks"
-	byUnlooked  = "it may be of an earlier doubt, which a person settled"
 	byAge       = "older than the list can show"
 	byKeyless   = "tasks of an unknown key"
 	byNoAnswer  = "UNKNOWN past the life of its id"
@@ -128,7 +127,9 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 func (b *Batch) listFailed(l *lane, o Observation, now time.Time) {
 	l.listFails++
 	l.listAfter = now.Add(backoff(l.listFails, o.RetryAfter))
-	b.refusedLook(l, o)
+	if !l.ask.forClock { // what is refused may still be looked at alone
+		b.refusedLook(l, o)
+	}
 	if o.Result != Listed {
 		return
 	}
@@ -227,11 +228,16 @@ func (b *Batch) hidesReference(l *lane, listed map[string]bool, now time.Time) b
 }
 
 // hidesShown reports whether a list misses a task, anyone's, that lists showed before,
-// though by the provider's clock it is young enough to be listed still.
+// though by the provider's clock it was old enough to be listed when the list was asked,
+// and is young enough to be listed still. Without that clock nobody can tell.
 func (b *Batch) hidesShown(l *lane, listed map[string]bool, now time.Time) bool {
 	theirs := b.providerClock(l, now)
 	for _, s := range []*Shown{l.shown, l.youngest} {
-		if s != nil && !listed[s.Task] && !theirs.IsZero() && theirs.Sub(s.Made) < l.listed()-l.Settle {
+		if s == nil || listed[s.Task] {
+			continue
+		}
+		age := theirs.Sub(s.Made)
+		if theirs.IsZero() || age-now.Sub(l.ask.at) > l.Settle && age < l.listed()-l.Settle {
 			return true
 		}
 	}
@@ -267,8 +273,6 @@ func (b *Batch) verdict(l *lane, now time.Time) *Event {
 		return l.quarantine(candidates, byShared)
 	case len(candidates) > 1:
 		return l.quarantine(candidates, bySeveral)
-	case l.unlooked:
-		return l.quarantine(candidates, byUnlooked)
 	}
 	return &Event{Kind: Adopted, Job: j.id, Attempt: j.attempt().N, Task: candidates[0].Task, By: byOnlyOne}
 }

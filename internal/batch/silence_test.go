@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -271,6 +272,59 @@ func TestListsThatNeedNotShowIt(t *testing.T) {
 		r.list()
 		if r.list(); r.count(Absent) != 1 {
 			t.Errorf("a task of %v ago: %v", age, r.b.View().Jobs)
+		}
+	}
+}
+
+// Lists that lag less than the settle time miss only what is too young for them: they
+// are no reason to go on asking.
+func TestListsThatLag(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveKey))
+	var rows []Row
+	r.now = r.now.Add(10 * time.Minute)
+	lists := 0
+	show := func(lag time.Duration) {
+		t.Helper()
+		e := r.await(OpList)
+		for len(rows) == 0 || rows[len(rows)-1].Made.Before(r.now) { // strangers create all the time
+			rows = append(rows, Row{Task: fmt.Sprint("s", len(rows)), Model: "move", Status: StatusSucceeded, KeyID: "9",
+				Made: epoch.Add(time.Duration(len(rows)) * 20 * time.Second)})
+		}
+		var listed []Row
+		for _, row := range rows {
+			if !row.Made.Add(lag).After(r.now) {
+				listed = append(listed, row)
+			}
+		}
+		lists++
+		r.answer(e, Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now, Rows: listed})
+		r.now = r.now.Add(500 * time.Millisecond)
+	}
+	show(0)
+	show(30 * time.Second)
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made nothing, and lists show no key of ours
+	for r.state("j0") == StateInDoubt && lists < 10 {
+		show(0)
+		show(30 * time.Second)
+	}
+	r.wantState("j0", StateQuarantined)
+}
+
+// A list without a clock cannot say whether what it misses is too old for it.
+func TestHidingListsWithoutAClock(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		r := newRig(t, 1, exclusive(ExclusiveAll))
+		theirs := stranger("theirs")
+		theirs.Made = r.now.Add(-time.Hour)
+		r.baseline(theirs)
+		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		if crash {
+			r.crash(time.Minute)
+		}
+		r.clockless()
+		r.clockless()
+		if r.count(Absent) != 0 {
+			t.Errorf("crash %v: absent by lists that hide a task of 1 h ago which they showed", crash)
 		}
 	}
 }

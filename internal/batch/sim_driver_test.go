@@ -149,8 +149,7 @@ func (s *sim) person() {
 	for _, j := range s.b.jobs {
 		doubt := j.state == StateSubmitting || j.state == StateInDoubt
 		switch {
-		case doubt && s.now.Sub(s.sent) > 10*time.Minute && s.chance(300): // the key is gone, say; nothing is on the wire any more
-			s.hit("person: settles a doubt")
+		case doubt && s.now.Sub(s.sent) > 10*time.Minute && s.chance(600): // the key is gone, say; nothing is on the wire any more
 		case j.state != StateQuarantined, s.chance(700):
 			continue
 		}
@@ -171,6 +170,9 @@ func (s *sim) person() {
 			s.again[j.id]++
 		}
 		s.hit("person: " + string(kind))
+		if doubt {
+			s.hit("person: settles a doubt")
+		}
 		for _, e := range events {
 			s.record(e)
 		}

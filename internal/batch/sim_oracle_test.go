@@ -289,7 +289,7 @@ func (s *sim) checkGraham() error {
 // count takes an event about a doubt into the totals, before it is applied.
 func (s *sim) count(e Event) {
 	l := s.b.lanes[0]
-	if e.Kind != Absent && e.Kind != Adopted && e.Kind != Quarantined || e.By == ByOperator || e.By == byUnlooked || l.unsettled == nil {
+	if e.Kind != Absent && e.Kind != Adopted && e.Kind != Quarantined || e.By == ByOperator || l.unsettled == nil {
 		return
 	}
 	d := &s.doubts[slices.Index(promises, l.promiseOfDoubt())]

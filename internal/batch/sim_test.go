@@ -199,7 +199,7 @@ var (
 		"crash: the cut record is there", "crash: create under way", "crash: during recovery",
 		"stop: budget", "stop: account", "stop: key", "stop: setup", "stop: disk",
 		"withdrawn", "canceled and submitted again", "cancel: too late", "lost", "foreign", "ceiling",
-		"person: adopted", "person: again", "person: abandoned", "person: retries failed jobs", "person: settles a doubt", "quarantined: " + byUnlooked,
+		"person: adopted", "person: again", "person: abandoned", "person: retries failed jobs", "person: settles a doubt",
 		"uploaded", "upload: again, before the old one ends", "spoiled", "reused", "new price under a task", "stop: deadline", "clock: behind the journal",
 		"several running", "looks by list", "more than 24 hours", "all done",
 	}

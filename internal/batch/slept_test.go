@@ -58,3 +58,17 @@ func TestDeadlineUnderAClockThatCannotTell(t *testing.T) {
 	r.baseline()
 	r.await(OpCreate)
 }
+
+// And where no server tells the time, by the wall clock, which is what judges it.
+func TestURLWithoutAnEndAfterASleep(t *testing.T) {
+	r := newRig(t, 1)
+	r.b.Slept(30 * time.Hour)
+	r.clockless()
+	r.clockless()
+	r.submit()
+	r.look(StatusSucceeded, func(o *Observation) { o.Times.Expires = time.Time{} })
+	for range 3 {
+		r.answer(r.await(OpFetch), Observation{Result: Forbidden})
+	}
+	r.wantState("j0", StateFetching)
+}

@@ -180,3 +180,43 @@ func TestWithdrawByTheProvidersClock(t *testing.T) {
 		t.Errorf("canceled %s %v after its create by our clock", e.Task, r.now.Sub(epoch))
 	}
 }
+
+// One wrong date when a task was created, or now, does not keep it from being taken
+// back by our own clock.
+func TestWithdrawUnderAWrongDate(t *testing.T) {
+	r := newRig(t, 1)
+	for range 2 {
+		r.answer(r.await(OpList), Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now.Add(20 * time.Hour)})
+	}
+	r.submit()
+	r.look(StatusPending)
+	r.crash(time.Minute)
+	r.look(StatusPending)
+	r.list(Row{Task: "task-1", Model: "move", Status: StatusPending}) // the date is right again
+	r.now = r.now.Add(r.lane.TaskLife / 4 * 3)
+	r.look(StatusPending)
+	r.await(OpCancel)
+}
+
+// A list that is asked for the provider's clock alone, and refused, ends no run that
+// follows a task.
+func TestARefusedListEndsNoRunThatFollows(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.crash(time.Minute)
+	r.look(StatusPending)
+	began := r.now
+	r.play(r.now.Add(time.Hour), func(e Effect) Observation {
+		switch {
+		case e.Op == OpFetch:
+			return Observation{Result: Fetched, Artifact: &Artifact{Path: "x.mp4", Bytes: 1}}
+		case e.Op != OpQuery:
+			return Observation{Result: Failed, Class: ClassAccount, Code: "AccessDenied"}
+		case r.now.Sub(began) < 10*time.Minute:
+			return Observation{Result: Looked, Status: StatusPending}
+		}
+		return Observation{Result: Looked, Status: StatusSucceeded, Times: Times{Expires: r.now.Add(24 * time.Hour)}}
+	})
+	r.wantState("j0", StateDone)
+}
