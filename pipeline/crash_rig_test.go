@@ -316,7 +316,7 @@ func (w *world) resolve(p *Plan, verdict Verdict) error {
 			if kind == batch.Adopted {
 				task = job.Attempts[len(job.Attempts)-1].Candidates[0]
 			}
-			events, err := f.core.Resolve(job.ID, kind, task, coreTime(f.core, time.Now()))
+			events, err := f.core.Resolve(job.ID, kind, task, coreTime(f.core, time.Now()), time.Now())
 			if err != nil {
 				return err
 			}

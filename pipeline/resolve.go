@@ -47,7 +47,7 @@ func Resolve(folder, job string, v Verdict, task string) (*Report, error) {
 }
 
 func resolveIn(f *folder, job string, kind batch.Kind, task string) (*Report, error) {
-	events, err := f.core.Resolve(job, kind, task, coreTime(f.core, time.Now()))
+	events, err := f.core.Resolve(job, kind, task, coreTime(f.core, time.Now()), time.Now())
 	if err != nil {
 		return nil, plainUsagef("%v", err)
 	}

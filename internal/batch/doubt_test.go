@@ -131,7 +131,7 @@ func TestKeyOfAnotherAccount(t *testing.T) {
 	for range unknownTries {
 		r.look(StatusUnknown)
 	}
-	r.list()
+	r.list() // nothing else asks for one
 	r.look(StatusUnknown)
 	if v := r.b.View(); v.Stop != StopSetup || v.StopCode != CodeUnknownTask {
 		t.Fatalf("stop %q %q", v.Stop, v.StopCode)

@@ -243,6 +243,9 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 		return nil
 	}
 	l.refusalsWithoutCode, l.taskRefusals = 0, 0
+	if o.Status != StatusUnknown {
+		b.provesKey(l, j)
+	}
 	unknowns := l.looked(j, o.Status, now)
 	e := &Event{Job: j.id, Attempt: a.N, Task: a.Task}
 	switch o.Status {
@@ -276,7 +279,7 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 // one though it is young enough: it is the key of another account, and waiting would
 // lose the result.
 func (b *Batch) doubtKey(l *lane, a *Attempt) {
-	if a.At.Before(b.keySince) && !b.wantsClock(l) {
+	if a.At.Before(b.keySince) && (b.canceling || !b.wantsClock(l)) {
 		b.dead = true
 		b.halt(StopSetup, Observation{Code: CodeUnknownTask,
 			Message: "task " + a.Task + ", made with another key, is not known under this one; run with a key of the same account"})
@@ -329,7 +332,7 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 	e := &Event{Job: j.id, Attempt: a.N, Task: a.Task}
 	switch o.Result {
 	case Fetched:
-		b.diskFails, b.laneOf(j).keyKnows = 0, true
+		b.diskFails = 0
 		e.Kind, e.Artifact = Stored, o.Artifact
 		return e
 	case Forbidden:
@@ -343,7 +346,7 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 	default:
 		if o.Code == CodeStoreRefuses { // not the provider: what it holds is still followed and fetched
 			b.halt(StopSetup, o)
-			f.left, b.laneOf(j).keyKnows = true, true
+			f.left = true
 			return nil
 		}
 		b.refusedLook(b.laneOf(j), o)
@@ -385,6 +388,7 @@ func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 		return over && !b.wantsClock(l)
 	}
 	f.unknowns = 0
+	b.provesKey(l, j)
 	expires := o.Expires
 	if expires.IsZero() {
 		expires = a.End.Expires // the URL does not say

@@ -15,36 +15,40 @@ func (r *rig) changeKey(key string) {
 	r.now = r.now.Add(time.Millisecond)
 }
 
-// Nothing is paid for with a key that may be of another account: first it has to show
-// that it knows a task that lives.
+// Nothing is paid for with a key that may be of another account: first it has to be
+// told of a task that another key made.
 func TestNothingIsCreatedWithAKeyOfAnotherAccount(t *testing.T) {
 	r := newRig(t, 3)
 	r.baseline()
 	r.submit()
 	r.changeKey("k2")
+	r.baseline()
 	for range unknownTries {
 		r.look(StatusUnknown)
 	}
-	r.list() // the provider's clock says that the task is young
-	r.look(StatusUnknown)
 	if r.count(Intended) != 1 || r.b.View().Stop != StopSetup {
 		t.Errorf("%d creates, stop %q", r.count(Intended)-1, r.b.View().Stop)
 	}
 	r.changeKey("k1") // and with the right one all goes on
-	r.look(StatusRunning)
 	r.baseline(r.mine()...)
 	r.await(OpCreate)
 }
 
-// A key that knows it is of the same account.
+// A key that is told of it is of the same account, by a look or a list.
 func TestAnotherKeyOfTheAccount(t *testing.T) {
-	r := newRig(t, 2)
-	r.baseline()
-	r.submit()
-	r.changeKey("k2")
-	r.look(StatusRunning)
-	r.baseline(r.mine()...)
-	r.await(OpCreate)
+	for _, listed := range []bool{true, false} {
+		r := newRig(t, 2)
+		r.baseline()
+		_, task := r.submit()
+		r.changeKey("k2")
+		if listed {
+			r.baseline(Row{Task: task, Model: "move", Status: StatusRunning})
+		} else {
+			r.baseline()
+			r.look(StatusRunning)
+		}
+		r.await(OpCreate)
+	}
 }
 
 // What this key's lists showed, they must still show.
@@ -83,7 +87,7 @@ func TestRevokedKeyOfADoubt(t *testing.T) {
 			if k == Adopted {
 				task = "theirs"
 			}
-			if _, err := r.b.Resolve("j1", k, task, r.now.Add(50*time.Minute)); err == nil {
+			if _, err := r.b.Resolve("j1", k, task, r.now, r.now.Add(50*time.Minute)); err == nil {
 				t.Errorf("%s: settled before the first lists of any run show its task", k)
 			}
 			r.now = r.now.Add(time.Hour)
@@ -92,6 +96,9 @@ func TestRevokedKeyOfADoubt(t *testing.T) {
 				t.Errorf("%s: in doubt %v, held %s, possible %s", k, v.InDoubt, v.Held, v.Possible)
 			}
 			r.changeKey("k2")
+			if k == Again { // it is created again, so lists come first
+				r.baseline(r.mine()...)
+			}
 			r.look(StatusRunning)
 		}
 	}
@@ -100,22 +107,25 @@ func TestRevokedKeyOfADoubt(t *testing.T) {
 // A task that expired while the program was down is known to no key: the provider's
 // clock tells that, where ours was set back.
 func TestAnotherKeyAndATaskThatExpired(t *testing.T) {
-	r := newRig(t, 2)
-	r.baseline()
-	r.submit()
-	r.changeKey("k2") // 30 h later in truth
-	r.b.Slept(100 * 365 * 24 * time.Hour)
-	for range unknownTries {
-		r.look(StatusUnknown)
+	for _, jobs := range []int{1, 2} { // with one, nothing else asks for a list
+		r := newRig(t, jobs)
+		r.baseline()
+		r.submit()
+		r.changeKey("k2") // 30 h later in truth
+		r.b.Slept(100 * 365 * 24 * time.Hour)
+		r.play(r.now.Add(time.Minute), func(e Effect) Observation {
+			if e.Op == OpList {
+				return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now.Add(30 * time.Hour)}
+			}
+			return Observation{Result: Looked, Status: StatusUnknown}
+		})
+		if r.wantState("j0", StateLost); jobs == 2 && r.count(Intended) != 2 {
+			t.Error("nothing is created, though no task lives any more")
+		}
 	}
-	r.answer(r.await(OpList), Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now.Add(30 * time.Hour)})
-	r.look(StatusUnknown)
-	r.wantState("j0", StateLost)
-	r.list()
-	r.await(OpCreate)
 }
 
-// A result that waits to be fetched is one to be known, too.
+// A result that waits to be fetched is one to be told of, too.
 func TestAnotherKeyAndAResult(t *testing.T) {
 	for _, known := range []bool{true, false} {
 		r := newRig(t, 2, func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
@@ -126,19 +136,123 @@ func TestAnotherKeyAndAResult(t *testing.T) {
 		r.refuseCreate(ClassThrottle, time.Second)
 		intents := r.count(Intended)
 		r.changeKey("k2")
-		if known {
-			r.store()
-			r.baseline()
-			r.await(OpCreate)
-			continue
+		r.play(r.now.Add(time.Hour), func(e Effect) Observation {
+			switch {
+			case e.Op == OpList:
+				return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now}
+			case known: // it says so, and the URL is refused
+				return Observation{Result: Forbidden}
+			}
+			return Observation{Result: Forbidden, Code: CodeUnknownTask}
+		})
+		if created := r.count(Intended) > intents; created != known || !known && r.b.View().Stop != StopSetup {
+			t.Errorf("known %v: created %v, stop %q", known, created, r.b.View().Stop)
 		}
-		for range unknownTries {
-			r.answer(r.await(OpFetch), Observation{Result: Forbidden, Code: CodeUnknownTask})
+	}
+}
+
+// A video that was on disk already says nothing of the key.
+func TestAnotherKeyAndAVideoOnDisk(t *testing.T) {
+	r := newRig(t, 3, func(_ *Settings, l *LaneSettings) { l.Running, l.Ahead = 2, 0 })
+	r.baseline()
+	r.submit()
+	r.submit()
+	r.look(StatusSucceeded)
+	r.refuseCreate(ClassThrottle, time.Second)
+	intents := r.count(Intended)
+	r.changeKey("k2")
+	r.store()
+	r.play(r.now.Add(time.Minute), func(e Effect) Observation {
+		if e.Op == OpList {
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now}
 		}
-		r.list()
-		r.answer(r.await(OpFetch), Observation{Result: Forbidden, Code: CodeUnknownTask})
-		if r.count(Intended) != intents || r.b.View().Stop != StopSetup {
-			t.Errorf("%d creates, stop %q", r.count(Intended)-intents, r.b.View().Stop)
+		return Observation{Result: Looked, Status: StatusUnknown}
+	})
+	if n := r.count(Intended) - intents; n != 0 {
+		t.Errorf("%d creates with a key that was told of no task of ours; stop %q", n, r.b.View().Stop)
+	}
+}
+
+// A key that told of a success is the right one, though its video cannot be fetched.
+func TestAnotherKeyAndAVideoThatCannotBeFetched(t *testing.T) {
+	r := newRig(t, 3, func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+	r.baseline()
+	r.submit()
+	r.changeKey("k2")
+	r.play(r.now.Add(time.Hour), func(e Effect) Observation {
+		switch e.Op {
+		case OpQuery:
+			return Observation{Result: Looked, Status: StatusSucceeded, Times: Times{Expires: r.now.Add(24 * time.Hour)}}
+		case OpList:
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now}
+		}
+		return Observation{Result: Failed, Class: ClassRetry}
+	})
+	if r.count(Intended) < 2 {
+		t.Error("nothing is created")
+	}
+}
+
+// Where lists are refused for good, a run that is told of nothing ends.
+func TestListsRefusedForGood(t *testing.T) {
+	for _, key := range []string{"k1", "k2"} {
+		for _, jobs := range []int{1, 2} {
+			for _, down := range []time.Duration{time.Minute, 72 * time.Hour} {
+				r := newRig(t, jobs)
+				r.baseline()
+				r.submit()
+				r.changeKey(key)
+				r.now = r.now.Add(down)
+				r.play(r.now.Add(30*24*time.Hour), func(e Effect) Observation {
+					switch e.Op {
+					case OpQuery:
+						return Observation{Result: Looked, Status: StatusUnknown}
+					case OpList:
+						return Observation{Result: Failed, Class: ClassAccount, Code: "AccessDenied"}
+					}
+					return Observation{Result: Failed, Class: ClassRetry}
+				})
+				if v := r.b.View(); v.Stop == StopNone && v.Live > 0 {
+					t.Errorf("%s, %d jobs, down for %v: 30 days on, the run still asks", key, jobs, down)
+				}
+			}
+		}
+	}
+}
+
+// A run that only cancels asks no list for the time, and says so of its key all the same.
+func TestCancelWithAStrangeKey(t *testing.T) {
+	r := newRig(t, 2)
+	r.baseline()
+	r.submit()
+	r.changeKey("k2")
+	r.b.CancelQueued()
+	r.play(r.now.Add(24*time.Hour), func(e Effect) Observation {
+		if e.Op == OpQuery {
+			return Observation{Result: Looked, Status: StatusUnknown}
+		}
+		return Observation{Result: Failed, Class: ClassInput, Code: "InvalidParameter"}
+	})
+	if v := r.b.View(); v.Stop != StopSetup {
+		t.Errorf("stop %q, %d live", v.Stop, v.Live)
+	}
+}
+
+// A doubt grows old by the wall clock, and where it is known by the provider's: the
+// times of a journal lag behind after a sleep, and run ahead once a clock was put right.
+func TestADoubtIsAPersonsByTheWallClock(t *testing.T) {
+	for _, wrong := range []time.Duration{2 * time.Hour, -24 * 365 * time.Hour} {
+		r := newRig(t, 1, exclusive(ExclusiveAll))
+		for range 2 {
+			r.answer(r.await(OpList), Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now.Add(wrong)})
+		}
+		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		wall := r.now.Add(wrong)
+		if _, err := r.b.Resolve("j0", Abandoned, "", r.now, wall.Add(time.Minute)); err == nil {
+			t.Errorf("%v: settled by hand a minute after its create", wrong)
+		}
+		if _, err := r.b.Resolve("j0", Abandoned, "", r.now, wall.Add(2*time.Hour)); err != nil {
+			t.Errorf("%v: 2 h later: %v", wrong, err)
 		}
 	}
 }

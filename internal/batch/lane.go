@@ -57,7 +57,7 @@ type laneRun struct {
 	youngest   *Shown    // the youngest task that any list showed
 	listPoll   listPoll
 	keyID      string // the provider's id of our own API key
-	keyKnows   bool   // a result was fetched with this run's key: it is of the right account
+	keyKnows   bool   // this run's key was told of a task that another one made
 
 	baseline  evidence // lists before the first intent
 	baselined bool

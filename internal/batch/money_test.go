@@ -241,7 +241,7 @@ func TestResolveRefusesWhatCannotBe(t *testing.T) {
 		{"no task", "j1", Adopted, ""},
 		{"not a settlement", "j1", Stored, ""},
 	} {
-		if e, err := r.b.Resolve(test.job, test.kind, test.task, r.now); err == nil {
+		if e, err := r.b.Resolve(test.job, test.kind, test.task, r.now, r.now); err == nil {
 			t.Errorf("%s: got %v, want an error", test.name, e)
 		}
 	}
@@ -251,7 +251,7 @@ func TestResolveRefusesWhatCannotBe(t *testing.T) {
 // resolve settles a quarantine as a person would.
 func (r *rig) resolve(id string, k Kind, task string) {
 	r.t.Helper()
-	events, err := r.b.Resolve(id, k, task, r.now)
+	events, err := r.b.Resolve(id, k, task, r.now, r.now)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 	if b.stop != StopNone || l.unsettled != nil {
 		return Step{}, false
 	}
-	if !b.room(l, now) || b.strangeKey(l) {
+	if !b.room(l, now) {
 		return Step{}, false
 	}
 	j := b.candidate(l, now)
@@ -155,6 +155,9 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 	}
 	if !l.baselined || now.Sub(l.listedAt)+b.slept-l.listedSlept > listEvery {
 		return b.list(l, now)
+	}
+	if b.strangeKey(l) {
+		return Step{}, false // looks go on, until the key is proved or the run ends
 	}
 	if !l.outlives(j) || !b.inTime(l.drain(j, l.othersLive, now), now) {
 		b.wakeAt(l.listedAt.Add(listEvery + 1))
@@ -176,14 +179,18 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 }
 
 // strangeKey reports whether tasks made with another key live, or wait to be fetched,
-// and none of them was seen with this one yet: it may be the key of another account,
-// where nothing of this batch is to be paid for.
+// and this one was told of none yet: it may be the key of another account, where
+// nothing of this batch is to be paid for.
 func (b *Batch) strangeKey(l *lane) bool {
-	old := func(j *job) bool { return j.attempt().At.Before(b.keySince) }
-	seen := func(j *job) bool { return old(j) && j.watch.seen != "" }
-	unseen := slices.ContainsFunc(l.live, old) || slices.ContainsFunc(b.fetching, old)
-	return unseen && !l.keyKnows && !slices.ContainsFunc(l.live, seen)
+	return !l.keyKnows && (slices.ContainsFunc(l.live, b.ofAnotherKey) || slices.ContainsFunc(b.fetching, b.ofAnotherKey))
 }
+
+// ofAnotherKey reports whether the newest task of a job was made with another key than
+// this run's.
+func (b *Batch) ofAnotherKey(j *job) bool { return j.attempt().At.Before(b.keySince) }
+
+// provesKey takes in that this run's key was told of a job's task.
+func (b *Batch) provesKey(l *lane, j *job) { l.keyKnows = l.keyKnows || b.ofAnotherKey(j) }
 
 // inTime reports whether tasks that need so long should be finished and fetched by
 // the deadline, with a quarter of that time in reserve. The deadline is the wall

@@ -28,7 +28,10 @@ func (b *Batch) RetryFailed(now time.Time) []Event {
 // is quarantined first: no run can settle that, say, if its key was revoked. The hold
 // of the old attempt is never freed by it: only the provider could say that it cost
 // nothing.
-func (b *Batch) Resolve(id string, kind Kind, task string, now time.Time) ([]Event, error) {
+//
+// now is core time, wall the wall clock: by that a doubt gets old, also while the
+// machine sleeps or the journal is ahead of it.
+func (b *Batch) Resolve(id string, kind Kind, task string, now, wall time.Time) ([]Event, error) {
 	j, ok := b.byID[id]
 	if !ok {
 		return nil, fmt.Errorf("no job %q in this batch", id)
@@ -37,7 +40,11 @@ func (b *Batch) Resolve(id string, kind Kind, task string, now time.Time) ([]Eve
 	switch j.state {
 	case StateQuarantined:
 	case StateSubmitting, StateInDoubt:
-		if from := j.attempt().At.Add(doubtRipe); now.Before(from) {
+		made := j.attempt().At
+		if theirs := j.attempt().Clock; !theirs.IsZero() {
+			made = theirs
+		}
+		if from := made.Add(doubtRipe); wall.Before(from) {
 			return nil, fmt.Errorf("job %s is in doubt; a run may settle it by itself; by hand it can be from %s on, when its task would be known to everyone",
 				id, from.Format(time.RFC3339))
 		}

@@ -83,7 +83,7 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 	}
 	decides := l.unsettled != nil && l.unsettled.state == StateInDoubt && !l.ask.at.Before(l.doubtAt.Add(l.Settle))
 	unknown, seeing := b.splitRows(l, o, decides, now)
-	l.remember(o.Rows, b.providerClock(l, now))
+	l.remember(o.Rows, b.providerClock(l, now), decides)
 	clean := l.ask.clean && l.unsettled == nil && l.ask.creates == l.creates
 	switch { // what it shows counts, even if it misses something else
 	case decides:
@@ -127,7 +127,7 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 func (b *Batch) listFailed(l *lane, o Observation, now time.Time) {
 	l.listFails++
 	l.listAfter = now.Add(backoff(l.listFails, o.RetryAfter))
-	if !l.ask.forClock { // what is refused may still be looked at alone
+	if !l.ask.forClock || !b.follows(l) { // what is refused may still be looked at alone
 		b.refusedLook(l, o)
 	}
 	if o.Result != Listed {
@@ -140,6 +140,12 @@ func (b *Batch) listFailed(l *lane, o Observation, now time.Time) {
 		b.halt(StopSetup, Observation{Code: CodeListsMiss, Message: fmt.Sprintf("%d lists of tasks in a row were incomplete; without a whole one nothing may be created", l.blindLists)})
 		b.dead = true
 	}
+}
+
+// follows reports whether there is a task of ours of which the provider tells.
+func (b *Batch) follows(l *lane) bool {
+	return slices.ContainsFunc(l.live, func(j *job) bool { return j.watch.unknowns < unknownTries }) ||
+		slices.ContainsFunc(b.fetching, func(j *job) bool { return j.fetch.unknowns < unknownTries && j.fetch.refused.IsZero() })
 }
 
 // splitRows takes what the list says of our tasks, counts the live tasks of others,
@@ -155,6 +161,7 @@ func (b *Batch) splitRows(l *lane, o Observation, decides bool, now time.Time) (
 		}
 		listed[r.Task] = true
 		if j, ours := b.byTask[r.Task]; ours {
+			b.provesKey(l, j)
 			if r.KeyID != "" && b.underThisKey(j, r.Task) {
 				l.keyID = r.KeyID
 			}
@@ -228,16 +235,12 @@ func (b *Batch) hidesReference(l *lane, listed map[string]bool, now time.Time) b
 }
 
 // hidesShown reports whether a list misses a task, anyone's, that lists showed before,
-// though by the provider's clock it was old enough to be listed when the list was asked,
-// and is young enough to be listed still. Without that clock nobody can tell.
+// though by the provider's clock it is young enough to be listed still. Without that
+// clock nobody can tell.
 func (b *Batch) hidesShown(l *lane, listed map[string]bool, now time.Time) bool {
 	theirs := b.providerClock(l, now)
 	for _, s := range []*Shown{l.shown, l.youngest} {
-		if s == nil || listed[s.Task] {
-			continue
-		}
-		age := theirs.Sub(s.Made)
-		if theirs.IsZero() || age-now.Sub(l.ask.at) > l.Settle && age < l.listed()-l.Settle {
+		if s != nil && !listed[s.Task] && (theirs.IsZero() || theirs.Sub(s.Made) < l.listed()-l.Settle) {
 			return true
 		}
 	}
@@ -245,8 +248,12 @@ func (b *Batch) hidesShown(l *lane, listed map[string]bool, now time.Time) bool 
 }
 
 // remember keeps the youngest task that lists showed. One that is made later than the
-// provider's own clock tells nothing.
-func (l *lane) remember(rows []Row, theirs time.Time) {
+// provider's own clock tells nothing, nor while a doubt is settled one that the next
+// list may not show yet.
+func (l *lane) remember(rows []Row, theirs time.Time, decides bool) {
+	if decides {
+		theirs = theirs.Add(-l.Settle)
+	}
 	for _, r := range rows {
 		if l.isModel(r.Model) && !r.Made.IsZero() && !r.Made.After(theirs) && (l.youngest == nil || r.Made.After(l.youngest.Made)) {
 			l.youngest = &Shown{Task: r.Task, Made: r.Made}

@@ -328,3 +328,34 @@ func TestHidingListsWithoutAClock(t *testing.T) {
 		}
 	}
 }
+
+// Nor does a clock that is behind, or a younger task, excuse a list that hides what
+// lists showed.
+func TestHidingListsUnderAWrongClock(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveAll))
+	theirs := stranger("theirs")
+	theirs.Made = r.now.Add(-time.Hour)
+	r.baseline(theirs)
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+	for range 2 {
+		r.answer(r.await(OpList), Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now.Add(-time.Hour)})
+	}
+	if r.count(Absent) != 0 {
+		t.Error("absent by lists that hide a task of 1 h ago which they showed")
+	}
+}
+
+func TestHidingListsBesideAYoungStranger(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveKey))
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+	sent := r.now
+	e := r.await(OpList)
+	old, young := stranger("old"), stranger("young")
+	old.Made, young.Made = sent.Add(-time.Second), r.now.Add(-time.Second)
+	r.answer(e, Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now, Rows: []Row{old, young}})
+	r.list()
+	if r.count(Absent) != 0 {
+		t.Error("absent by a list that shows nothing, though a task from before the doubt was listed")
+	}
+}

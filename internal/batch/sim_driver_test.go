@@ -162,7 +162,7 @@ func (s *sim) person() {
 		if task != "" && s.chance(300) && s.p.byID[task].status != StatusRunning && s.p.byID[task].status != StatusPending {
 			kind = Abandoned
 		}
-		events, err := s.b.Resolve(j.id, kind, task, s.core())
+		events, err := s.b.Resolve(j.id, kind, task, s.core(), s.now.Add(s.wrong))
 		if err != nil {
 			continue
 		}
