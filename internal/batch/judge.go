@@ -279,7 +279,7 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 // one though it is young enough: it is the key of another account, and waiting would
 // lose the result.
 func (b *Batch) doubtKey(l *lane, a *Attempt) {
-	if a.At.Before(b.keySince) && (b.canceling || !b.wantsClock(l)) {
+	if !l.keyKnows && a.At.Before(b.keySince) && (b.canceling || !b.wantsClock(l)) {
 		b.dead = true
 		b.halt(StopSetup, Observation{Code: CodeUnknownTask,
 			Message: "task " + a.Task + ", made with another key, is not known under this one; run with a key of the same account"})
@@ -382,7 +382,7 @@ func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 			return false
 		}
 		over := life > l.TaskLife && now.After(a.End.Expires) || life > 2*l.TaskLife
-		if !over {
+		if life <= l.TaskLife {
 			b.doubtKey(l, a)
 		}
 		return over && !b.wantsClock(l)

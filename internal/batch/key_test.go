@@ -256,3 +256,60 @@ func TestADoubtIsAPersonsByTheWallClock(t *testing.T) {
 		}
 	}
 }
+
+// Nor is it one a moment after its create because our clock is ahead of the provider's.
+func TestADoubtUnderAFastClock(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveAll))
+	for range 2 {
+		r.answer(r.await(OpList), Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now.Add(-2 * time.Hour)})
+	}
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	if _, err := r.b.Resolve("j0", Abandoned, "", r.now, r.now.Add(time.Minute)); err == nil {
+		t.Error("settled by hand a minute after its create")
+	}
+}
+
+// No key is told of a result whose id is dead. That ends no run: not one whose key was
+// proved by another task, nor one in which nothing else can prove it.
+func TestAnotherKeyAndAResultWhoseIDIsDead(t *testing.T) {
+	for _, live := range []bool{true, false} {
+		r := newRig(t, 3, func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+		r.baseline()
+		_, first := r.submit()
+		made := r.now
+		r.look(StatusRunning)
+		r.b.Observe(Observation{Result: Interrupt})
+		r.pump()
+		r.crash(20 * time.Hour)
+		r.look(StatusSucceeded, func(o *Observation) { o.Times.Expires = time.Time{} }) // its URL ends 24 h from now
+		second := ""
+		if live {
+			r.baseline(Row{Task: first, Model: "move", Status: StatusSucceeded, Made: made})
+			_, second = r.submit()
+		}
+		r.changeKey("k2")
+		r.now = made.Add(26 * time.Hour)
+		fetched, created := false, false
+		r.play(r.now.Add(2*time.Hour), func(e Effect) Observation {
+			switch {
+			case e.Op == OpList && live:
+				return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now, Rows: []Row{{Task: second, Model: "move", Status: StatusRunning, Made: made.Add(20 * time.Hour)}}}
+			case e.Op == OpList:
+				return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now}
+			case e.Op == OpQuery && e.Task == second:
+				return Observation{Result: Looked, Status: StatusSucceeded}
+			case e.Op == OpFetch && e.Task == first:
+				return Observation{Result: Forbidden, Code: CodeUnknownTask}
+			case e.Op == OpFetch:
+				fetched = true
+				return Observation{Result: Fetched, Artifact: &Artifact{Path: "x.mp4", Bytes: 1}}
+			case e.Op == OpCreate:
+				created = true
+			}
+			return Observation{Result: Failed, Class: ClassRetry}
+		})
+		if v := r.b.View(); v.Stop != StopNone || fetched != live || !created {
+			t.Errorf("live %v: stop %q, fetched %v, created %v", live, v.Stop, fetched, created)
+		}
+	}
+}

@@ -156,7 +156,7 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 	if !l.baselined || now.Sub(l.listedAt)+b.slept-l.listedSlept > listEvery {
 		return b.list(l, now)
 	}
-	if b.strangeKey(l) {
+	if b.strangeKey(l, now) {
 		return Step{}, false // looks go on, until the key is proved or the run ends
 	}
 	if !l.outlives(j) || !b.inTime(l.drain(j, l.othersLive, now), now) {
@@ -180,9 +180,10 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 
 // strangeKey reports whether tasks made with another key live, or wait to be fetched,
 // and this one was told of none yet: it may be the key of another account, where
-// nothing of this batch is to be paid for.
-func (b *Batch) strangeKey(l *lane) bool {
-	return !l.keyKnows && (slices.ContainsFunc(l.live, b.ofAnotherKey) || slices.ContainsFunc(b.fetching, b.ofAnotherKey))
+// nothing of this batch is to be paid for. No key is told of a result whose id is dead.
+func (b *Batch) strangeKey(l *lane, now time.Time) bool {
+	result := func(j *job) bool { return b.ofAnotherKey(j) && b.age(j, now) <= l.TaskLife }
+	return !l.keyKnows && (slices.ContainsFunc(l.live, b.ofAnotherKey) || slices.ContainsFunc(b.fetching, result))
 }
 
 // ofAnotherKey reports whether the newest task of a job was made with another key than

@@ -42,7 +42,10 @@ func (b *Batch) Resolve(id string, kind Kind, task string, now, wall time.Time) 
 	case StateSubmitting, StateInDoubt:
 		made := j.attempt().At
 		if theirs := j.attempt().Clock; !theirs.IsZero() {
-			made = theirs
+			if made.After(wall) { // the journal is ahead of a clock that was put right
+				made = theirs
+			}
+			made = later(made, theirs)
 		}
 		if from := made.Add(doubtRipe); wall.Before(from) {
 			return nil, fmt.Errorf("job %s is in doubt; a run may settle it by itself; by hand it can be from %s on, when its task would be known to everyone",
