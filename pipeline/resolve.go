@@ -22,10 +22,10 @@ const (
 )
 
 // Resolve records a person's decision about a quarantined job of a batch folder, or
-// about one whose create is in doubt,
-// durably, and writes the report anew. task is the task to adopt and empty
-// otherwise. It calls nobody: the next [Run] acts on it. Errors match [ErrUsage]
-// if the decision does not fit and [ErrLocked] while a run holds the folder.
+// about one whose create has been in doubt for an hour, durably, and writes the report
+// anew. task is the task to adopt and empty otherwise. It calls nobody: the next [Run]
+// acts on it. Errors match [ErrUsage] if the decision does not fit and [ErrLocked] while
+// a run holds the folder.
 func Resolve(folder, job string, v Verdict, task string) (*Report, error) {
 	kind, ok := map[Verdict]batch.Kind{Adopt: batch.Adopted, Resubmit: batch.Again, Abandon: batch.Abandoned}[v]
 	if !ok || (v == Adopt) != (task != "") {

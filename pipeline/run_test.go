@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -419,36 +420,16 @@ func TestReservedLane(t *testing.T) {
 			t.Fatalf("error %v", err)
 		}
 	}
-	if _, err := r.try(t.Context(), plan, func(c *pipeline.Config) { c.APIKey = "sk-another" }); !errors.Is(err, pipeline.ErrUsage) {
+	_, err = r.try(t.Context(), plan, func(c *pipeline.Config) { c.APIKey = "sk-another" })
+	if !errors.Is(err, pipeline.ErrUsage) || !strings.Contains(err.Error(), "resolve DIR job-000") {
 		t.Errorf("settling a doubt with another key: %v", err)
+	}
+	_, err = pipeline.Resolve(r.folder(), "job-000", pipeline.Abandon, "")
+	if !errors.Is(err, pipeline.ErrUsage) || !strings.Contains(err.Error(), "by hand it can be from") {
+		t.Errorf("settling a doubt by hand at once: %v", err)
 	}
 	r.settled(r.run(plan), 2)
 	r.run(other)
-}
-
-// A doubt whose key is gone is a person's, once lists would have shown its task.
-func TestDoubtWhoseKeyIsGone(t *testing.T) {
-	r := newRig(t, 600, emulator.Options{}, "lost-reply:1")
-	plan := r.plan(2, "true")
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	_, err := r.try(ctx, plan, func(c *pipeline.Config) {
-		c.OnEvent = func(e pipeline.Event) {
-			if e.Kind == pipeline.EventUnanswered {
-				cancel()
-			}
-		}
-	})
-	if !errors.Is(err, pipeline.ErrInterrupted) {
-		t.Fatal(err)
-	}
-	other := func(c *pipeline.Config) { c.APIKey = "sk-another" }
-	if _, err := r.try(t.Context(), plan, other); !errors.Is(err, pipeline.ErrUsage) || !strings.Contains(err.Error(), "resolve DIR job-000") {
-		t.Fatalf("settling a doubt with another key: %v", err)
-	}
-	if _, err := pipeline.Resolve(r.folder(), "job-000", pipeline.Abandon, ""); !errors.Is(err, pipeline.ErrUsage) || !strings.Contains(err.Error(), "by hand it can be from") {
-		t.Fatalf("settling a doubt at once: %v", err)
-	}
 }
 
 // Same id and same content stays done; other content is refused unless accepted.
@@ -499,6 +480,39 @@ func TestForeignTasks(t *testing.T) {
 			r.settled(report, 10)
 		})
 	}
+}
+
+// An intent keeps the youngest task that lists showed before it: lists that settle its
+// doubt, in whatever process, must show that, too.
+func TestIntentsKeepWhatListsShowed(t *testing.T) {
+	r := newRig(t, 600, emulator.Options{})
+	newest := r.run(r.plan(1, "true")).Jobs[0]
+	r.run(r.plan(2, "true"))
+	journal, err := os.ReadFile(filepath.Join(r.folder(), "journal.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(journal)) {
+		var record struct {
+			Data struct {
+				Type, Job string
+				Shown     struct {
+					Task string
+					Made time.Time
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatal(err)
+		}
+		if d := record.Data; d.Type == "intended" && d.Job == "job-001" {
+			if d.Shown.Task != *newest.TaskID || !d.Shown.Made.Equal(*newest.SubmittedAt) {
+				t.Errorf("shown %+v, want %s of %v", d.Shown, *newest.TaskID, *newest.SubmittedAt)
+			}
+			return
+		}
+	}
+	t.Error("no intent of job-001")
 }
 
 // Refusals beyond the running task do not lose or repeat anything.

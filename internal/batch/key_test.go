@@ -313,3 +313,27 @@ func TestAnotherKeyAndAResultWhoseIDIsDead(t *testing.T) {
 		}
 	}
 }
+
+// A key that was told of one task is the right one, though it knows nothing of another.
+func TestAProvedKeyEndsNoRun(t *testing.T) {
+	r := newRig(t, 2, func(_ *Settings, l *LaneSettings) { l.Running = 2 })
+	r.baseline()
+	r.submit()
+	r.submit()
+	r.changeKey("k2")
+	start := r.now
+	r.play(r.now.Add(time.Hour), func(e Effect) Observation {
+		switch {
+		case e.Op == OpList:
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now, Rows: r.mine()}
+		case e.Op == OpFetch:
+			return Observation{Result: Fetched, Artifact: &Artifact{Path: "x.mp4", Bytes: 1}}
+		case e.Task == "task-2":
+			return Observation{Result: Looked, Status: StatusUnknown}
+		case r.now.Sub(start) < 30*time.Minute:
+			return Observation{Result: Looked, Status: StatusRunning}
+		}
+		return Observation{Result: Looked, Status: StatusSucceeded, Times: Times{Expires: r.now.Add(24 * time.Hour)}}
+	})
+	r.wantState("j0", StateDone)
+}

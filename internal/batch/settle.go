@@ -236,11 +236,11 @@ func (b *Batch) hidesReference(l *lane, listed map[string]bool, now time.Time) b
 
 // hidesShown reports whether a list misses a task, anyone's, that lists showed before,
 // though by the provider's clock it is young enough to be listed still. Without that
-// clock nobody can tell.
+// clock nobody can tell: zero is before any task was made, so all are young.
 func (b *Batch) hidesShown(l *lane, listed map[string]bool, now time.Time) bool {
 	theirs := b.providerClock(l, now)
 	for _, s := range []*Shown{l.shown, l.youngest} {
-		if s != nil && !listed[s.Task] && (theirs.IsZero() || theirs.Sub(s.Made) < l.listed()-l.Settle) {
+		if s != nil && !listed[s.Task] && theirs.Sub(s.Made) < l.listed()-l.Settle {
 			return true
 		}
 	}
@@ -352,8 +352,8 @@ func (l *lane) breaksExclusivity(rows []Row) bool {
 	return false
 }
 
-// taskIDs are the ids that one event can name. What does not fit is unknown still, and
-// named after the next lists.
+// taskIDs are the ids that one event can name. A stranger's that does not fit is unknown
+// still, and named after the next lists.
 func taskIDs(rows []Row) []string {
 	rows = rows[:min(len(rows), mostNamed)]
 	ids := make([]string, 0, len(rows))

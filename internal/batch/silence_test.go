@@ -235,15 +235,23 @@ func TestAReferenceThatFailed(t *testing.T) {
 	}
 }
 
+// doubtBesideAStranger is a first create in doubt, on an exclusive lane whose lists
+// showed a stranger's task of that age before it.
+func doubtBesideAStranger(t *testing.T, age time.Duration) (*rig, Row) {
+	t.Helper()
+	r := newRig(t, 1, exclusive(ExclusiveAll))
+	theirs := stranger("theirs")
+	theirs.Made = r.now.Add(-age)
+	r.baseline(theirs)
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	return r, theirs
+}
+
 // Where no task of ours came before the doubt, any task must still be there that lists
 // showed: of a stranger, before the create was sent.
 func TestListsThatHideWhatTheyShowed(t *testing.T) {
 	for _, crash := range []bool{false, true} {
-		r := newRig(t, 1, exclusive(ExclusiveAll))
-		theirs := stranger("theirs")
-		theirs.Made = r.now.Add(-time.Hour)
-		r.baseline(theirs)
-		r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+		r, theirs := doubtBesideAStranger(t, time.Hour) // its create made a task
 		if crash {
 			r.crash(time.Minute)
 		}
@@ -264,11 +272,7 @@ func TestListsThatHideWhatTheyShowed(t *testing.T) {
 // provider's clock says is no measure.
 func TestListsThatNeedNotShowIt(t *testing.T) {
 	for _, age := range []time.Duration{23*time.Hour + 59*time.Minute, -time.Minute} {
-		r := newRig(t, 1, exclusive(ExclusiveAll))
-		theirs := stranger("theirs")
-		theirs.Made = r.now.Add(-age)
-		r.baseline(theirs)
-		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		r, _ := doubtBesideAStranger(t, age)
 		r.list()
 		if r.list(); r.count(Absent) != 1 {
 			t.Errorf("a task of %v ago: %v", age, r.b.View().Jobs)
@@ -313,11 +317,7 @@ func TestListsThatLag(t *testing.T) {
 // A list without a clock cannot say whether what it misses is too old for it.
 func TestHidingListsWithoutAClock(t *testing.T) {
 	for _, crash := range []bool{false, true} {
-		r := newRig(t, 1, exclusive(ExclusiveAll))
-		theirs := stranger("theirs")
-		theirs.Made = r.now.Add(-time.Hour)
-		r.baseline(theirs)
-		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		r, _ := doubtBesideAStranger(t, time.Hour) // its create made a task
 		if crash {
 			r.crash(time.Minute)
 		}
@@ -332,11 +332,7 @@ func TestHidingListsWithoutAClock(t *testing.T) {
 // Nor does a clock that is behind, or a younger task, excuse a list that hides what
 // lists showed.
 func TestHidingListsUnderAWrongClock(t *testing.T) {
-	r := newRig(t, 1, exclusive(ExclusiveAll))
-	theirs := stranger("theirs")
-	theirs.Made = r.now.Add(-time.Hour)
-	r.baseline(theirs)
-	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+	r, _ := doubtBesideAStranger(t, time.Hour) // its create made a task
 	for range 2 {
 		r.answer(r.await(OpList), Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now.Add(-time.Hour)})
 	}
@@ -357,5 +353,35 @@ func TestHidingListsBesideAYoungStranger(t *testing.T) {
 	r.list()
 	if r.count(Absent) != 0 {
 		t.Error("absent by a list that shows nothing, though a task from before the doubt was listed")
+	}
+}
+
+// But not while a paid result waits to be fetched.
+func TestListsThatAreNeverWholeBesideAResult(t *testing.T) {
+	r := newRig(t, 2, func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+	r.baseline()
+	r.submit()
+	r.look(StatusRunning)
+	r.look(StatusSucceeded)
+	r.refuseCreate(ClassThrottle, 20*time.Minute) // from then on strangers are counted first
+	r.play(epoch.Add(20*time.Hour), func(e Effect) Observation {
+		if e.Op == OpList {
+			return Observation{Result: Listed, Rows: []Row{stranger("s")}}
+		}
+		return Observation{Result: Failed, Class: ClassRetry}
+	})
+	r.store()
+	r.wantState("j0", StateDone)
+}
+
+// Nor is a task of another model a measure, which lists of this lane do not count.
+func TestATaskOfAnotherModelIsNoMeasure(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveAll))
+	mix := Row{Task: "mix", Model: "mix", Status: StatusRunning, Made: r.now.Add(-time.Hour)}
+	r.baseline(mix)
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.list(mix)
+	if r.list(mix); r.count(Absent) != 1 {
+		t.Errorf("not absent: %v", r.b.View().Jobs)
 	}
 }
