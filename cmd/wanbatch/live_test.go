@@ -42,8 +42,8 @@ func onScreen(t *testing.T, s *screen, speed float64, do func(*live)) {
 		do(l)
 		l.close()
 	})
-	if s.odd != "" {
-		t.Errorf("the terminal was sent %q", s.odd)
+	if s.odd+s.part != "" {
+		t.Errorf("the terminal was sent %q, and %q to no end", s.odd, s.part)
 	}
 }
 

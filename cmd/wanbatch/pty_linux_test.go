@@ -67,7 +67,7 @@ func TestTerminalBehind(t *testing.T) {
 	}
 	cmd := startOn(t, far, []string{"TERM=screen", "NO_COLOR="},
 		"rehearse", dances(t, 12, 4), "-o", t.TempDir(), "--speed", "10", "--seed", "1")
-	buf := make([]byte, 1<<16)
+	buf := make([]byte, 61) // parts, as they come: most end within a sequence
 	take := func(until string) {
 		for seen := ""; !strings.Contains(seen, until); seen, _ = s.text() {
 			n, err := near.Read(buf)

@@ -14,10 +14,11 @@ import (
 type screen struct {
 	mu         sync.Mutex
 	wide, high int
-	rows       []row // kept ones first, the last high of them are seen
-	x, y       int   // of the cursor; y counts from the first row ever
-	top        int   // first row that is seen
-	breaks     bool  // long lines break
+	rows       []row  // kept ones first, the last high of them are seen
+	x, y       int    // of the cursor; y counts from the first row ever
+	top        int    // first row that is seen
+	breaks     bool   // long lines break
+	part       string // the begin of a sequence or letter whose end was not written yet
 	odd        string
 }
 
@@ -37,15 +38,20 @@ func (s *screen) size() (int, int) {
 }
 
 // Write shows text and obeys the sequences that are known. Others are remembered
-// as odd.
+// as odd. One write may end anywhere, as what is read from a terminal does.
 func (s *screen) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for rest := string(b); rest != ""; {
+	rest := s.part + string(b)
+	for s.part = ""; rest != ""; {
+		if rest == "\x1b" || !utf8.FullRuneInString(rest) {
+			s.part = rest
+			break
+		}
 		if after, ok := strings.CutPrefix(rest, "\x1b["); ok {
 			end := strings.IndexFunc(after, func(r rune) bool { return r >= '@' && r <= '~' })
 			if end < 0 {
-				s.odd += rest
+				s.part = rest
 				break
 			}
 			s.obey(after[:end], after[end])
