@@ -44,6 +44,10 @@
 // work at the provider, and neither loses any: running again continues. What only
 // waits there is canceled, for free, by wanbatch cancel.
 //
+// A terminal that is closed (SIGHUP) counts as a first Ctrl-C and never as the second,
+// unless nohup started the program. Who reads the output may leave: the run goes on, and
+// exits with 1 only if results on standard output were not delivered.
+//
 // # Environment
 //
 //	DASHSCOPE_API_KEY            the key

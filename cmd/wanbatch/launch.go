@@ -13,7 +13,7 @@ import (
 )
 
 // launch runs a plan and lets people see it: the live view on a terminal, log lines
-// elsewhere, problems in any case. It listens to Ctrl-C and SIGTERM meanwhile.
+// elsewhere, problems in any case. It listens to Ctrl-C, SIGTERM and SIGHUP meanwhile.
 func (p *program) launch(ctx context.Context, plan *pipeline.Plan, cfg pipeline.Config, v logFlags, events bool) (*pipeline.Report, error) {
 	return p.runWithProgress(ctx, cfg, v, events, func(ctx context.Context, cfg pipeline.Config) (*pipeline.Report, error) {
 		return pipeline.Run(ctx, plan, cfg)
@@ -45,8 +45,12 @@ func (p *program) runWithProgress(ctx context.Context, cfg pipeline.Config, v lo
 	if cfg.APIKey == pipeline.RehearsalKey {
 		paid = "" // and their provider ends with us
 	}
-	ctx, stop, release := interruptible(ctx, func() {
-		_, _ = io.WriteString(screen, "stopping: finishing current downloads"+paid+"; press Ctrl-C again to stop immediately\n")
+	ctx, stop, release := interruptible(ctx, func(hangup bool) {
+		again := "; press Ctrl-C again to stop immediately"
+		if hangup {
+			again = "" // where nobody sits
+		}
+		_, _ = io.WriteString(screen, "stopping: finishing current downloads"+paid+again+"\n")
 		halt()
 	})
 	defer release()

@@ -36,9 +36,9 @@ func (p *program) runCommand() *cobra.Command {
 			"writes the report. Run it again to continue after any interruption, crash or\n" +
 			"stop: what is done stays done and is never paid again.\n\n" +
 			"On a terminal it shows the estimate and asks; elsewhere it needs --yes or\n" +
-			"--plan. The first Ctrl-C or SIGTERM stops creating and finishes downloads, the\n" +
-			"second stops immediately; paid work at the provider goes on, and the next run\n" +
-			"fetches it.\n\n" +
+			"--plan. The first Ctrl-C or SIGTERM, or a closed terminal, stops creating and\n" +
+			"finishes downloads; a second Ctrl-C or SIGTERM stops immediately. Paid work at\n" +
+			"the provider goes on, and the next run fetches it.\n\n" +
 			"For cron: --quiet prints nothing unless something is wrong or the key is sent to\n" +
 			"a host that is not the provider's, --deadline stops creating so early that all\n" +
 			"is finished and fetched by then (exit 130 if jobs are left), --metrics-file and\n" +
