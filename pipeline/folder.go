@@ -17,9 +17,10 @@ import (
 
 // The files of a batch folder.
 const (
-	journalName = "journal.jsonl"
-	lockName    = ".lock"
-	videosName  = "videos"
+	journalName    = "journal.jsonl"
+	lockName       = ".lock"
+	reportLockName = ".report.lock"
+	videosName     = "videos"
 )
 
 // lockPoll is how often a waiting run tries a lock again.
@@ -202,10 +203,7 @@ func readFolder(path string, core *batch.Batch) (journal.Head, error) {
 
 // readJournal hands each line of a batch's journal to fold.
 func readJournal(path string, fold func(int, json.RawMessage) error) (journal.Head, error) {
-	f, err := os.Open(filepath.Join(path, journalName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return journal.Head{}, plainUsage{path + " holds no batch; give a batch folder or the manifest it was run from", fs.ErrNotExist}
-	}
+	f, err := openJournal(path)
 	if err != nil {
 		return journal.Head{}, err
 	}
@@ -215,6 +213,24 @@ func readJournal(path string, fold func(int, json.RawMessage) error) (journal.He
 		return journal.Head{}, journalError(path, err)
 	}
 	return head, nil
+}
+
+// openJournal opens the journal of a batch for reading.
+func openJournal(path string) (*os.File, error) {
+	f, err := os.Open(filepath.Join(path, journalName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, plainUsage{path + " holds no batch; give a batch folder or the manifest it was run from", fs.ErrNotExist}
+	}
+	return f, err
+}
+
+// holdsBatch is the error for a folder that has no journal to read.
+func holdsBatch(path string) error {
+	f, err := openJournal(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // journalError adds what can be done about a journal that cannot be read.

@@ -1,13 +1,16 @@
 package pipeline
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/wanbatch/wanbatch/internal/batch"
 	"github.com/wanbatch/wanbatch/internal/journal"
@@ -77,22 +80,31 @@ func placing(made map[attempt]string, fold func(int, json.RawMessage) error) fun
 }
 
 // WriteReport is [Status], written to report.json, report.csv and
-// report.html in the folder.
+// report.html in the folder. Whoever else writes them at that time waits, or is
+// waited for: the report that comes last is the newest.
 func WriteReport(folder string) (*Report, error) {
-	r, err := Status(folder)
-	if err != nil {
-		return nil, err
+	if err := holdsBatch(folder); err != nil {
+		return nil, err // before a lock is left where there is no batch
 	}
 	root, err := os.OpenRoot(folder)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	return r, r.write(root)
+	lock, err := lockReports(context.Background(), folder)
+	if err != nil {
+		return nil, err
+	}
+	r, err := Status(folder) // under the lock: the run may have ended while we waited
+	if err == nil {
+		err = r.write(root)
+	}
+	return r, errors.Join(err, lock.Release(true))
 }
 
-// writeReports writes the report of a folder that this process holds.
-func writeReports(f *folder) (*Report, error) {
+// writeReports writes the report of a folder that this process holds. It is returned
+// also if it could not be written.
+func writeReports(ctx context.Context, f *folder) (*Report, error) {
 	if f.core.Begin() == nil {
 		return nil, nil // refused before anything was recorded
 	}
@@ -100,7 +112,37 @@ func writeReports(f *folder) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r, r.write(f.root)
+	lock, err := lockReports(ctx, f.path)
+	if err != nil {
+		return r, err
+	}
+	return r, errors.Join(r.write(f.root), lock.Release(true))
+}
+
+// A report takes as long as its journal takes to read. Whoever holds the lock for
+// longer hangs, and no run waits for that to end.
+const (
+	reportLockWait = time.Minute
+	reportLockPoll = 20 * time.Millisecond
+)
+
+// lockReports waits until nobody else writes the reports of a folder. Two at once
+// would take each other's unfinished files away, and the older report could come last.
+// A process that died holds nothing. The context ends the waiting, not the first try.
+func lockReports(ctx context.Context, folder string) (*journal.Lock, error) {
+	ctx, cancel := context.WithTimeout(ctx, reportLockWait)
+	defer cancel()
+	for {
+		lock, err := journal.Acquire(filepath.Join(folder, reportLockName), thisProcess(folder), nil)
+		var held *journal.LockedError
+		if err == nil {
+			return lock, nil
+		}
+		if errors.As(err, &held) && sleep(ctx, reportLockPoll) == nil {
+			continue
+		}
+		return nil, fmt.Errorf("the report is not written: %w; the journal has all of it: %s writes it later", err, CommandLine("report", []string{folder}))
+	}
 }
 
 func (r *Report) write(root *os.Root) error {
@@ -113,8 +155,8 @@ func (r *Report) write(root *os.Root) error {
 	return replaceFile(root, reportHTML, r.HTML)
 }
 
-// replaceFile writes a file whole or not at all. It is not synced: a report can
-// be written again from the journal.
+// replaceFile writes a file whole or not at all, for one writer at a time (see
+// lockReports). It is not synced: a report can be written again from the journal.
 func replaceFile(root *os.Root, name string, write func(io.Writer) error) error {
 	part := name + ".part"
 	if err := root.Remove(part); err != nil && !os.IsNotExist(err) {

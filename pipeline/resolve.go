@@ -54,5 +54,5 @@ func resolveIn(f *folder, job string, kind batch.Kind, task string) (*Report, er
 	if err := f.record(events...); err != nil {
 		return nil, err
 	}
-	return writeReports(f)
+	return writeReports(context.Background(), f)
 }

@@ -84,7 +84,7 @@ func withFolder(ctx context.Context, path string, core *batch.Batch, create bool
 	done := do(untilStop, f)
 	var report *Report
 	if !errors.Is(done, journal.ErrDead) {
-		report, err = writeReports(f)
+		report, err = writeReports(ctx, f)
 		done = errors.Join(done, err)
 	}
 	return report, errors.Join(done, f.close())
