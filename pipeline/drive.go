@@ -240,9 +240,58 @@ func delayedCancel(ctx context.Context, d time.Duration) (context.Context, func(
 	return longer, func() { stop(); cancel(nil) }
 }
 
-// recordAndStop records what has arrived, once no worker works any more, and that nobody
+var errStoppedNow = fmt.Errorf("%w: stopped immediately; run again to continue", ErrInterrupted)
+
+// The reasons of a run's end that are no [batch.Stop].
+const (
+	endFinished = "finished"
+	endError    = "error"
+)
+
+// finish records that the run ended, if anything can be recorded, and says why it did.
+func (d *driver) finish(ctx context.Context, err error) error {
+	if !errors.Is(err, journal.ErrDead) {
+		err = d.recordEnd(ctx, err)
+	}
+	d.emitter.finished(d.clock.now(), err)
+	return err
+}
+
+// recordEnd records how the run ended and returns why it did: by an error, because it
+// was told to leave at once, or in order. Where all is done it makes no difference that
+// it was also told to stop: running again would find nothing to do.
+func (d *driver) recordEnd(ctx context.Context, err error) error {
+	if err != nil {
+		if e := d.recordAnswers(); e != nil {
+			return errors.Join(err, e)
+		}
+	}
+	v := d.core.View()
+	nothingLeft := v.Left == v.Unselected
+	reason := endFinished
+	switch {
+	case err != nil && ctx.Err() == nil:
+		reason = endError
+	case nothingLeft && v.Stop == batch.StopInterrupted:
+		err = nil
+	case err != nil:
+		reason, err = string(batch.StopInterrupted), errStoppedNow
+	case v.Stop != batch.StopNone:
+		reason, err = string(v.Stop), stopError(d.core, d.emitter.cap)
+	case !nothingLeft:
+		err = fmt.Errorf("bug: %d jobs unfinished but nothing to wait for; please report with the journal",
+			v.Left-v.Unselected)
+	}
+	closed := batch.Event{Kind: batch.Closed, At: d.clock.now(), By: reason, Code: v.StopCode}
+	if err != nil {
+		closed.Message = err.Error()
+	}
+	return errors.Join(err, d.record(closed))
+}
+
+// recordAnswers records what has arrived, once no worker works any more and nobody
 // waits for more.
-func (d *driver) recordAndStop() error {
+func (d *driver) recordAnswers() error {
 	d.core.Observe(batch.Observation{Result: batch.Interrupt})
 	for len(d.answers) > 0 {
 		d.core.Observe(<-d.answers)
@@ -250,42 +299,10 @@ func (d *driver) recordAndStop() error {
 	for {
 		step, _, ok := d.core.Next(d.clock.now())
 		if !ok {
-			return d.record(batch.Event{Kind: batch.Closed, At: d.clock.now(), By: string(batch.StopInterrupted), Message: errStoppedNow.Error()})
+			return nil
 		}
 		if err := d.take(context.Background(), step); err != nil {
 			return err
 		}
 	}
-}
-
-var errStoppedNow = fmt.Errorf("%w: stopped immediately; run again to continue", ErrInterrupted)
-
-// finish records that the run ended on purpose and says why it did.
-func (d *driver) finish(ctx context.Context, err error) error {
-	if err != nil {
-		if ctx.Err() != nil && !errors.Is(err, journal.ErrDead) {
-			err = errors.Join(errStoppedNow, d.recordAndStop())
-		}
-		d.emitter.finished(d.clock.now(), err)
-		return err
-	}
-	v := d.core.View()
-	err = stopError(d.core, d.emitter.cap)
-	if err == nil && v.Left > v.Unselected {
-		err = fmt.Errorf("bug: %d jobs unfinished but nothing to wait for; please report with the journal",
-			v.Left-v.Unselected)
-	}
-	reason := "finished"
-	if v.Stop != batch.StopNone {
-		reason = string(v.Stop)
-	}
-	closed := batch.Event{Kind: batch.Closed, At: d.clock.now(), By: reason, Code: v.StopCode}
-	if err != nil {
-		closed.Message = err.Error()
-	}
-	if e := d.record(closed); e != nil {
-		return errors.Join(err, e)
-	}
-	d.emitter.finished(d.clock.now(), err)
-	return err
 }

@@ -44,7 +44,7 @@ const (
 	EventStored      = EventKind(batch.Stored)      // the video is complete: File, Bytes
 	EventLost        = EventKind(batch.Lost)        // the provider no longer has the task or its result
 	EventAbandoned   = EventKind(batch.Abandoned)   // a person gave the job up
-	EventClosed      = EventKind(batch.Closed)      // the run ended on purpose: By is the reason
+	EventClosed      = EventKind(batch.Closed)      // the run ended and was not killed: By is the reason
 )
 
 // Event is one observable step of a run. Zero fields have nothing to say; Time, Kind

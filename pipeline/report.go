@@ -53,10 +53,10 @@ type ReportLane struct {
 	Endpoint       string `json:"endpoint"`
 }
 
-// RunEnd says how a run ended on purpose.
+// RunEnd says how a run ended that was not killed.
 type RunEnd struct {
 	At      time.Time `json:"at"`
-	Reason  string    `json:"reason"`  // finished, budget, account, key, setup, disk, deadline or interrupted
+	Reason  string    `json:"reason"`  // finished, budget, account, key, setup, disk, deadline, interrupted or error
 	Message string    `json:"message"` // what a person was told; "" if nothing was in the way
 }
 
