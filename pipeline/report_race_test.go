@@ -126,6 +126,7 @@ func TestReportOfHangingWriter(t *testing.T) {
 		}
 		defer func() { _ = lock.Release(true) }()
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		for _, want := range []time.Duration{reportLockWait, 0} {
 			begun := time.Now()
 			r, err := writeReports(ctx, f)
