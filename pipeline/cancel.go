@@ -56,15 +56,27 @@ func cancelOn(ctx context.Context, p *Plan, cfg Config, target endpoint) func(co
 	}
 }
 
-// sameKey refuses a key that the newest run did not use. No key at all is for
-// whoever needs one to refuse.
+// sameKey refuses a key with which none of the tasks that may wait was made. No key at
+// all is for whoever needs one to refuse.
 func sameKey(core *batch.Batch, given Key) error {
-	last, key := core.LastRun(), dashscope.NewSecret(string(given))
-	if last == nil || key.IsZero() || last.Key == key.Fingerprint() {
+	key := dashscope.NewSecret(string(given))
+	if key.IsZero() {
 		return nil
 	}
+	other := ""
+	for job := range core.Jobs() {
+		if job.State != batch.StateQueued {
+			continue
+		}
+		if other = job.Attempts[len(job.Attempts)-1].Key; other == key.Fingerprint() {
+			return nil
+		}
+	}
+	if other == "" {
+		return nil // there is nothing to cancel
+	}
 	return fmt.Errorf("%w: the tasks of this batch were made with key %s; this is key %s, give that one",
-		ErrUsage, last.Key, key.Fingerprint())
+		ErrUsage, other, key.Fingerprint())
 }
 
 // planFromJournal is what the journal knows of the plan that its newest run had: all

@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -320,4 +321,35 @@ func read(t *testing.T, dir, name string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// A run with a mistyped key made none of the tasks: the right one cancels them.
+func TestCancelAfterAMistypedKey(t *testing.T) {
+	t.Parallel()
+	r, _ := slowRig(t)
+	plan := r.plan(3, "true")
+	accepted := 0
+	r.leave(plan, func(e pipeline.Event) bool {
+		if e.Kind == pipeline.EventAccepted {
+			accepted++
+		}
+		return accepted == 3
+	})
+	_, err := r.try(t.Context(), plan, func(c *pipeline.Config) {
+		c.APIKey = "sk-mistyped"
+		c.Transport = network(func(req *http.Request) (*http.Response, error) {
+			const no = `{"code":"InvalidApiKey","message":"Invalid API-key provided.","request_id":"x"}`
+			return &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{"Content-Type": {"application/json"}},
+				Body: io.NopCloser(strings.NewReader(no)), Request: req}, nil
+		})
+	})
+	if !errors.Is(err, pipeline.ErrAccount) {
+		t.Fatalf("with a mistyped key: %v", err)
+	}
+	if _, err := r.tryCancel(t.Context(), func(c *pipeline.Config) { c.APIKey = "sk-mistyped" }); !errors.Is(err, pipeline.ErrUsage) {
+		t.Errorf("the mistyped key cancels: %v", err)
+	}
+	if report := r.cancel(); report.Totals.Failed == 0 {
+		t.Errorf("nothing was canceled: %+v", report.Totals)
+	}
 }

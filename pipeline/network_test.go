@@ -298,3 +298,47 @@ func pagesOf(r *http.Request) (int, error) {
 	}
 	return list.TotalPage, json.NewDecoder(resp.Body).Decode(&list)
 }
+
+// A result that cannot be reached is asked for until it is surely gone, and no longer:
+// its URL is not kept beyond its end.
+func TestResultThatIsNeverReached(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 3600, emulator.Options{TaskLife: time.Hour, URLLife: time.Hour})
+	elsewhere := func(req *http.Request) (*http.Response, error) {
+		resp, err := wire(req)
+		if err != nil {
+			return nil, err
+		}
+		body, err := io.ReadAll(resp.Body)
+		body = bytes.ReplaceAll(body, []byte(r.server.URL+"/results"), []byte("https://10.1.2.3/results")) // refused: it is private
+		resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		return resp, err
+	}
+	plan := r.plan(1, "true", func(m *pipeline.Manifest) { m.Limits.TaskLife = time.Hour })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	report, err := r.try(ctx, plan, func(c *pipeline.Config) { c.Transport = network(elsewhere) })
+	if err != nil || report.Totals.Lost != 1 {
+		t.Errorf("%v; %d lost\n%s", err, report.Totals.Lost, r.trail())
+	}
+}
+
+// What lists are refused of, looks still tell: a paid result is fetched.
+func TestRefusedListsLoseNoResult(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 600, emulator.Options{})
+	plan := r.plan(2, "true", func(m *pipeline.Manifest) { m.Limits.QueueAhead = 1; m.Limits.CreatePerSecond = 0.01 })
+	r.leave(plan, func(e pipeline.Event) bool { return e.Kind == pipeline.EventAccepted })
+	refused := func(req *http.Request) (*http.Response, error) {
+		if req.Method != http.MethodGet || strings.TrimSuffix(req.URL.Path, "/") != "/api/v1/tasks" {
+			return wire(req)
+		}
+		const no = `{"code":"AccessDenied","message":"Access denied.","request_id":"x"}`
+		return &http.Response{StatusCode: http.StatusForbidden, Header: http.Header{"Content-Type": {"application/json"}},
+			Body: io.NopCloser(strings.NewReader(no)), Request: req}, nil
+	}
+	report, err := r.try(t.Context(), plan, func(c *pipeline.Config) { c.Transport = network(refused) })
+	if !errors.Is(err, pipeline.ErrAccount) || report.Jobs[0].State != pipeline.StateDone || r.provider.Meter().Creates != 1 {
+		t.Errorf("%v; job-000 is %s, %d creates\n%s", err, report.Jobs[0].State, r.provider.Meter().Creates, r.trail())
+	}
+}

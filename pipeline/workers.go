@@ -309,6 +309,9 @@ func (w *workers) downloadAndKeep(ctx context.Context, on disk.Disk, name string
 
 // download brings a result into the batch folder.
 func (w *workers) download(ctx context.Context, on disk.Disk, name string, o batch.Observation) batch.Observation {
+	if o.Effect.Anew {
+		w.drop(o.Effect.Task)
+	}
 	address, err := w.address(ctx, o.Effect.Task)
 	switch {
 	case errors.Is(err, errGone):
@@ -364,7 +367,7 @@ func (w *workers) address(ctx context.Context, id string) (string, error) {
 	return "", fmt.Errorf("task %s is %s but has no result URL", id, task.Status)
 }
 
-// drop forgets a URL: it was used, or the store refused it.
+// drop forgets a URL: it was used or has ended, or the store refused it.
 func (w *workers) drop(id string) {
 	w.mu.Lock()
 	delete(w.urls, id)

@@ -92,7 +92,7 @@ var allowed = map[Kind][]State{
 	Unanswered:  {StateSubmitting},
 	Absent:      {StateInDoubt},
 	Adopted:     {StateInDoubt, StateQuarantined},
-	Quarantined: {StateSubmitting, StateInDoubt},
+	Quarantined: {StateSubmitting, StateInDoubt, StateQueued},
 	Running:     {StateQueued},
 	Withdrawn:   {StateQueued},
 	Ended:       {StateQueued, StateRunning},
@@ -138,11 +138,7 @@ func (b *Batch) applyOpened(e Event) error {
 	if e.Run == nil {
 		return fmt.Errorf("apply %s: no run", e.Kind)
 	}
-	if b.lastRun == nil || b.lastRun.Key != e.Run.Key {
-		b.keySince = e.At
-	}
-	elsewhere := b.lastRun != nil && (b.lastRun.Key != e.Run.Key || b.lastRun.Endpoint != e.Run.Endpoint)
-	if elsewhere {
+	if !e.Run.sameAccount(b.lastRun) {
 		b.forgetUploads()
 	}
 	b.lastRun, b.closed = e.Run, nil
@@ -156,9 +152,6 @@ func (b *Batch) applyOpened(e Event) error {
 	for _, l := range b.lanes {
 		l.laneRun = laneRun{}
 		l.newest.past = true
-		if elsewhere { // its lists need not show what was made there
-			l.newest = referenceTask{}
-		}
 		if l.unsettled == nil {
 			continue
 		}
@@ -186,13 +179,16 @@ func (b *Batch) applyIntended(j *job, e Event) error {
 	if l.unsettled != nil || e.Attempt != len(j.attempts)+1 {
 		return fmt.Errorf("apply %s: job %s attempt %d: lane %q is not free for it", e.Kind, j.id, e.Attempt, e.Lane)
 	}
-	j.attempts = append(j.attempts, Attempt{N: e.Attempt, Lane: e.Lane, Mode: j.plan.Mode, Labels: j.plan.Labels, Clock: e.Clock,
+	j.attempts = append(j.attempts, Attempt{N: e.Attempt, Lane: e.Lane, Key: b.key(), Mode: j.plan.Mode, Labels: j.plan.Labels, Clock: e.Clock,
 		Outcome: Intended, At: e.At, Hold: e.Hold, Price: j.plan.UnitPrice, Length: j.plan.Length})
 	b.money.hold(j.attempt())
 	l.unsettled, l.slept, l.promiseAtIntent, l.clock = j, b.slept, "", e.Clock
 	l.before, l.shown, l.fromEarlierRun = l.newest, e.Shown, false
 	if b.lastRun != nil {
 		l.promiseAtIntent = b.lastRun.Exclusive
+	}
+	if !b.lastRun.sameAccount(l.before.run) { // its lists need not show what was made there
+		l.before = referenceTask{}
 	}
 	l.creates++
 	j.withdrawn, j.canceled = false, false
@@ -207,9 +203,10 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 	switch e.Kind {
 	case Accepted, Adopted:
 		a.Outcome, a.Task, a.Request = e.Kind, e.Task, e.Request
+		a.ByHand = e.By == ByOperator
 		b.byTask[e.Task] = j
 		if e.Kind == Accepted || e.By == byOnlyOne {
-			l.newest = referenceTask{task: e.Task, at: a.At, slept: l.slept, clock: l.clock, past: e.Kind == Adopted && l.fromEarlierRun}
+			l.newest = referenceTask{task: e.Task, run: b.lastRun, at: a.At, slept: l.slept, clock: l.clock, past: e.Kind == Adopted && l.fromEarlierRun}
 		}
 		l.settled(j)
 		b.move(j, StateQueued)
@@ -236,6 +233,12 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 		l.settled(j)
 		b.requeue(j)
 	case Quarantined:
+		if j.state == StateQueued { // a person takes an adoption back: the task is somebody else's
+			delete(b.byTask, a.Task)
+			l.excluded[a.Task] = true
+			l.forget(j, e.At)
+			a.Task = ""
+		}
 		a.Outcome, a.Candidates = e.Kind, e.Tasks
 		for _, id := range e.Tasks {
 			l.excluded[id] = true

@@ -53,6 +53,8 @@ type Attempt struct {
 	Mode    string            // as planned when it was created, as are
 	Labels  map[string]string // these
 	Clock   time.Time         // the provider's, when it was created; zero if it told none
+	Key     string            // fingerprint of the API key that it was created with
+	ByHand  bool              // a person adopted its task
 	Outcome Kind              // Intended, Unanswered, Accepted, Refused, Absent, Adopted or Quarantined
 	At      time.Time
 	Task    string
@@ -134,7 +136,6 @@ type Batch struct {
 	lanes    []*lane
 	begin    *Begin
 	lastRun  *Run
-	keySince time.Time // since when runs have used the newest run's API key
 	last     time.Time // newest event
 	closed   *Event    // how the newest run ended on purpose; nil if it goes on, or died
 
@@ -240,6 +241,14 @@ func (b *Batch) Closed() *Event { return b.closed }
 
 // Begin returns what the batch is, nil before the event begun.
 func (b *Batch) Begin() *Begin { return b.begin }
+
+// key returns the fingerprint of the newest run's API key.
+func (b *Batch) key() string {
+	if b.lastRun == nil {
+		return ""
+	}
+	return b.lastRun.Key
+}
 
 // LastRun returns how the newest run was started, nil if none was.
 func (b *Batch) LastRun() *Run { return b.lastRun }

@@ -47,6 +47,8 @@
 //	in_doubt     unanswered opened          absent adopted quarantined      settling starts anew
 //	                                        (a person, too)
 //	queued       accepted adopted           running ended lost withdrawn    looked at again
+//	                                        quarantined (a person takes
+//	                                        an adoption back)
 //	running      running                    ended lost                      looked at again
 //	fetching     ended (SUCCEEDED)          stored lost                     fetched again, part file resumes
 //	done         stored reused              -                               -
@@ -70,8 +72,9 @@
 // outcome is known. A lost outcome is settled by evidence (settle.go): two
 // complete lists in a row, asked after doubt + settle time. What any list shows is
 // evidence; its silence is only if it misses nothing that must be there: no task of
-// ours that runs, not the one made before the doubt, and none, anyone's, that lists
-// showed before. Nothing here ever compares clocks of two processes to permit a create.
+// ours that runs, or that lists missed while it ran, not the one made before the doubt,
+// and not the youngest, anyone's, that the provider told of before. Nothing here ever
+// compares clocks of two processes to permit a create.
 //
 // # Restrictions
 //

@@ -33,6 +33,8 @@ type Effect struct {
 
 	Status Status // list: of these tasks only, which is a look and proves nothing; "" for all
 
+	Anew bool // fetch: a URL that the worker holds has ended; it must ask for another
+
 	Source string // upload: SHA-256 of the content that the job needs
 	Image  string // create: the address of an uploaded image; "" for the URL of the manifest
 	Video  string // likewise

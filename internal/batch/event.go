@@ -129,6 +129,12 @@ type Run struct {
 	Settings       map[string]string // every limit in force, as text
 }
 
+// sameAccount reports whether another run surely used the same account: by the key and
+// the endpoint. Two keys may be of one account all the same.
+func (r *Run) sameAccount(o *Run) bool {
+	return r == o || r != nil && o != nil && r.Key == o.Key && r.Endpoint == o.Endpoint
+}
+
 // End is how a task ended.
 type End struct {
 	Status    Status

@@ -244,7 +244,8 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 	}
 	l.refusalsWithoutCode, l.taskRefusals = 0, 0
 	if o.Status != StatusUnknown {
-		b.provesKey(l, j)
+		b.provesKey(l, j, a.Task)
+		l.remember([]Row{{Task: a.Task, Made: cmp.Or(a.Clock, o.Times.Submitted)}}, b.providerClock(l, now), l.unsettled != nil)
 	}
 	unknowns := l.looked(j, o.Status, now)
 	e := &Event{Job: j.id, Attempt: a.N, Task: a.Task}
@@ -279,7 +280,7 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 // one though it is young enough: it is the key of another account, and waiting would
 // lose the result.
 func (b *Batch) doubtKey(l *lane, a *Attempt) {
-	if !l.keyKnows && a.At.Before(b.keySince) && (b.canceling || !b.wantsClock(l)) {
+	if b.ofStrangeKey(l, a) && (b.canceling || !b.wantsClock(l)) {
 		b.dead = true
 		b.halt(StopSetup, Observation{Code: CodeUnknownTask,
 			Message: "task " + a.Task + ", made with another key, is not known under this one; run with a key of the same account"})
@@ -372,11 +373,7 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 	a, f, l := j.attempt(), &j.fetch, b.laneOf(j)
 	life := b.age(j, now)
-	if theirs := b.providerClock(l, now); !theirs.IsZero() { // the end of a URL is their time
-		now = theirs
-	} else {
-		now = b.wall(now)
-	}
+	now = b.urlTime(l, now)
 	if o.Code == CodeUnknownTask {
 		if f.unknowns++; f.unknowns < unknownTries {
 			return false
@@ -388,7 +385,7 @@ func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 		return over && !b.wantsClock(l)
 	}
 	f.unknowns = 0
-	b.provesKey(l, j)
+	b.provesKey(l, j, a.Task)
 	expires := o.Expires
 	if expires.IsZero() {
 		expires = a.End.Expires // the URL does not say

@@ -337,3 +337,188 @@ func TestAProvedKeyEndsNoRun(t *testing.T) {
 	})
 	r.wantState("j0", StateDone)
 }
+
+// A key that made a task of this batch itself, before another account's was used, is
+// not proved by its own old task.
+func TestOwnOldTaskProvesNoOtherKey(t *testing.T) {
+	r := newRig(t, 3, func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+	r.baseline()
+	_, onB := r.submit() // with key k1, of account B
+	made := r.now
+	r.deliver()
+	r.refuseCreate(ClassThrottle, time.Second)
+	r.changeKey("kA") // of account A: nothing is live, so it may
+	r.baseline()
+	_, onA := r.submit()
+	intents := r.count(Intended)
+	r.changeKey("k1") // account B again: it cannot be told of task-2
+	r.play(r.now.Add(26*time.Hour), func(e Effect) Observation {
+		switch {
+		case e.Op == OpList:
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now,
+				Rows: []Row{{Task: onB, Model: "move", Status: StatusSucceeded, Made: made}}}
+		case e.Op == OpQuery && e.Task == onA:
+			return Observation{Result: Looked, Status: StatusUnknown}
+		}
+		return Observation{Result: Failed, Class: ClassRetry}
+	})
+	if v := r.b.View(); v.Stop != StopSetup || r.count(Intended) != intents || r.count(Lost) != 0 {
+		t.Errorf("stop %q, %d creates, %d lost; states %v", v.Stop, r.count(Intended)-intents, r.count(Lost), v.Jobs)
+	}
+}
+
+// Two accounts at once after an adoption by hand: a key that is told of the one task
+// says nothing of the other.
+func TestAdoptedTaskProvesOnlyItsOwnKey(t *testing.T) {
+	r := newRig(t, 3, func(_ *Settings, l *LaneSettings) { l.Ahead, l.Running = 0, 2 })
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // j0 on account A, key k1
+	row := Row{Task: "t0", Model: "move", Status: StatusRunning, Made: r.now}
+	r.list(row)
+	r.list(row)
+	r.wantState("j0", StateQuarantined)
+	r.refuseCreate(ClassThrottle, time.Hour)
+	r.changeKey("kB")
+	r.baseline()
+	_, onB := r.submit() // j1 on B
+	r.resolve("j0", Adopted, "t0")
+	intents := r.count(Intended)
+	r.changeKey("k1")
+	r.play(r.now.Add(26*time.Hour), func(e Effect) Observation {
+		switch {
+		case e.Op == OpList:
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now}
+		case e.Op == OpQuery && e.Task == onB:
+			return Observation{Result: Looked, Status: StatusUnknown}
+		case e.Op == OpQuery:
+			return Observation{Result: Looked, Status: StatusSucceeded, Times: Times{Expires: r.now.Add(24 * time.Hour)}}
+		case e.Op == OpFetch:
+			return Observation{Result: Fetched, Artifact: &Artifact{Path: "x.mp4", Bytes: 1}}
+		}
+		return Observation{Result: Rejected, Class: ClassThrottle, Code: "Throttling"}
+	})
+	if r.count(Lost) != 0 {
+		t.Errorf("stop %q, %d creates, lost: %v", r.b.View().Stop, r.count(Intended)-intents, r.last(Lost).Job)
+	}
+}
+
+// After a run with a mistyped key, the right one is no other than before.
+func TestSameKeyAfterADetour(t *testing.T) {
+	for _, detour := range []bool{false, true} {
+		r := newRig(t, 1)
+		r.baseline()
+		r.submit()
+		if detour {
+			r.changeKey("mistyped")
+		}
+		r.changeKey("k1")
+		n := 0
+		r.play(r.now.Add(2*time.Hour), func(e Effect) Observation {
+			switch e.Op {
+			case OpList:
+				return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now}
+			case OpQuery:
+				if n++; n <= 2*unknownTries {
+					return Observation{Result: Looked, Status: StatusUnknown}
+				}
+				return Observation{Result: Looked, Status: StatusSucceeded, Times: Times{Expires: r.now.Add(24 * time.Hour)}}
+			case OpFetch:
+				return Observation{Result: Fetched, Artifact: &Artifact{Path: "x.mp4", Bytes: 1}}
+			}
+			return Observation{Result: Failed, Class: ClassRetry}
+		})
+		if v := r.b.View(); v.Stop != StopNone || r.state("j0") != StateDone {
+			t.Errorf("detour %v: stop %s %q; j0 is %s", detour, v.Stop, v.StopNote, r.state("j0"))
+		}
+	}
+}
+
+// Another account's strangers do not make our exclusive lane shared.
+func TestStrangersOfAWrongAccountBreakNothing(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.baseline()
+	r.submit()
+	r.changeKey("kB")
+	n := 0
+	r.play(r.now.Add(30*time.Minute), func(e Effect) Observation {
+		if e.Op == OpList {
+			n++
+			rows := []Row{stranger("b1")}
+			if n > 2 {
+				rows = append(rows, stranger("b2"))
+			}
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now, Rows: rows}
+		}
+		return Observation{Result: Failed, Class: ClassRetry}
+	})
+	if got := r.b.Lane(0).Exclusive; got != ExclusiveAll {
+		t.Errorf("the lane is %s, by tasks that a key saw which was told of no task of ours", got)
+	}
+}
+
+// No picture goes to the account of a key that was told of no task of ours.
+func TestInputsGoToNoStrangeAccount(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	p := testPlan("local")
+	p.ImageSHA256 = "abc"
+	r.apply(Event{Kind: Planned, Job: "local", Plan: p})
+	r.changeKey("kB")
+	r.play(r.now.Add(time.Hour), func(e Effect) Observation {
+		switch e.Op {
+		case OpUpload:
+			t.Errorf("%s is uploaded with a key that was told of no task of ours", e.Source)
+			return Observation{Result: Sent, Address: "oss://x", Life: 48 * time.Hour}
+		case OpList:
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now}
+		}
+		return Observation{Result: Looked, Status: StatusUnknown}
+	})
+}
+
+// A person adopts a task by a mistyped id under a new key. Creating waits for a proof of
+// the key; the person takes the adoption back, and it goes on.
+func TestMistypedAdoptionIsTakenBack(t *testing.T) {
+	for _, verdict := range []Kind{Adopted, Again, Abandoned} {
+		r := newRig(t, 2)
+		r.baseline()
+		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		hold := r.last(Intended).Hold
+		r.now = r.now.Add(2 * time.Hour)
+		r.resolve("j0", Adopted, "slip")
+		r.changeKey("k2")
+		r.play(r.now.Add(50*time.Minute), func(e Effect) Observation {
+			if e.Op == OpList {
+				return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now}
+			}
+			return Observation{Result: Looked, Status: StatusUnknown}
+		})
+		if r.count(Intended) != 1 || r.b.View().StopCode != CodeUnknownTask {
+			t.Fatalf("%d creates under a key that knows nothing of ours; stop %q", r.count(Intended), r.b.View().StopCode)
+		}
+		task := ""
+		if verdict == Adopted {
+			if _, err := r.b.Resolve("j0", Adopted, "slip", r.now, r.now); err == nil {
+				t.Error("the same id is taken again")
+			}
+			task = "right"
+		}
+		r.resolve("j0", verdict, task)
+		if j, _ := r.b.Job("j0"); j.Attempts[0].Task != task {
+			t.Errorf("%s: the task is %q, want %q", verdict, j.Attempts[0].Task, task)
+		}
+		if v := r.b.View(); verdict == Adopted && !v.Held.Equal(hold) || verdict != Adopted && !v.Possible.Equal(hold) {
+			t.Errorf("%s: held %s, possible %s; the hold was %s", verdict, v.Held, v.Possible, hold)
+		}
+		r.changeKey("k2")
+		r.baseline()
+		if verdict == Adopted {
+			r.look(StatusRunning)
+			if _, err := r.b.Resolve("j0", Abandoned, "", r.now, r.now); err == nil {
+				t.Error("a task that runs is taken back")
+			}
+		}
+		r.await(OpCreate)
+	}
+}

@@ -56,8 +56,9 @@ type laneRun struct {
 	othersLive int       // live tasks of others in it
 	youngest   *Shown    // the youngest task that any list showed
 	listPoll   listPoll
-	keyID      string // the provider's id of our own API key
-	keyKnows   bool   // this run's key was told of a task that another one made
+	missed     map[string]time.Time // tasks of ours that a list missed while they lived, and by the provider's clock when they were made
+	keyID      string               // the provider's id of our own API key
+	keyKnows   map[string]bool      // fingerprints of keys that made a task of which this run's key was told
 
 	baseline  evidence // lists before the first intent
 	baselined bool
@@ -75,6 +76,7 @@ type laneRun struct {
 // that shows it reaches back to everything that is younger.
 type referenceTask struct {
 	task  string
+	run   *Run          // that made it
 	at    time.Time     // of its intent, by core time
 	slept time.Duration // Batch.slept then
 	clock time.Time     // the provider's clock then; zero if it told none
@@ -152,6 +154,14 @@ func (b *Batch) providerClock(l *lane, now time.Time) time.Time {
 		now = now.Add(d)
 	}
 	return now
+}
+
+// urlTime is the clock by which a URL ends: the provider's, where it is known.
+func (b *Batch) urlTime(l *lane, now time.Time) time.Time {
+	if theirs := b.providerClock(l, now); !theirs.IsZero() {
+		return theirs
+	}
+	return b.wall(now)
 }
 
 // settled lifts the create barrier.

@@ -201,3 +201,27 @@ func TestEarliestExpiryIsFetchedFirst(t *testing.T) {
 		t.Fatalf("fetched %v, want %v", order, want)
 	}
 }
+
+// A download that fails keeps the URL that the worker holds until that has ended by the
+// provider's clock.
+func TestURLThatEndedIsAskedForAnew(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.look(StatusRunning)
+	r.look(StatusSucceeded, func(o *Observation) { o.Times.Expires = r.now.Add(time.Hour) })
+	end := r.last(Ended).End.Expires
+	fails := 0
+	r.play(r.now.Add(2*time.Hour), func(e Effect) Observation {
+		if e.Op == OpFetch {
+			fails++
+			if ended := r.now.After(end); e.Anew != ended {
+				t.Fatalf("%v after the URL's end it is asked for anew: %v", r.now.Sub(end), e.Anew)
+			}
+		}
+		return Observation{Result: Failed, Class: ClassRetry, Clock: r.now}
+	})
+	if fails < 10 {
+		t.Errorf("%d downloads", fails)
+	}
+}

@@ -111,7 +111,7 @@ func (l *lane) watchNew(j *job, at time.Time) {
 
 // forget drops a task that is live no more; the next one can begin to run.
 func (l *lane) forget(j *job, at time.Time) {
-	j.watch = watch{busy: j.watch.busy}
+	j.watch = watch{busy: j.watch.busy, slept: j.watch.slept}
 	l.live = slices.DeleteFunc(l.live, func(o *job) bool { return o == j })
 	l.promote(at)
 }

@@ -128,10 +128,19 @@ func (b *Batch) nextFetch(now time.Time) (Step, bool) {
 		default:
 			j.fetch.busy = true
 			b.fetches++
-			return Step{Effect: b.about(j, OpFetch)}, true
+			step := Step{Effect: b.about(j, OpFetch)}
+			step.Effect.Anew = b.expired(j, now)
+			return step, true
 		}
 	}
 	return Step{}, false
+}
+
+// expired reports whether the URL of a result that could not be had has ended: the worker
+// may hold it still, where a new one, or none, tells more.
+func (b *Batch) expired(j *job, now time.Time) bool {
+	l := b.laneOf(j)
+	return j.fetch.fails > 0 && b.urlTime(l, now).After(j.attempt().End.Expires) && !b.wantsClock(l)
 }
 
 // about makes an effect on the newest task of a job.
@@ -182,16 +191,28 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 // and this one was told of none yet: it may be the key of another account, where
 // nothing of this batch is to be paid for. No key is told of a result whose id is dead.
 func (b *Batch) strangeKey(l *lane, now time.Time) bool {
-	result := func(j *job) bool { return b.ofAnotherKey(j) && b.age(j, now) <= l.TaskLife }
-	return !l.keyKnows && (slices.ContainsFunc(l.live, b.ofAnotherKey) || slices.ContainsFunc(b.fetching, result))
+	live := func(j *job) bool { return b.ofStrangeKey(l, j.attempt()) }
+	result := func(j *job) bool { return live(j) && b.age(j, now) <= l.TaskLife }
+	return slices.ContainsFunc(l.live, live) || slices.ContainsFunc(b.fetching, result)
 }
 
-// ofAnotherKey reports whether the newest task of a job was made with another key than
-// this run's.
-func (b *Batch) ofAnotherKey(j *job) bool { return j.attempt().At.Before(b.keySince) }
+// ofStrangeKey reports whether a task was made with another key than this run's, and
+// this one was told of no task of that.
+func (b *Batch) ofStrangeKey(l *lane, a *Attempt) bool {
+	return a.Key != b.key() && !l.keyKnows[a.Key]
+}
 
-// provesKey takes in that this run's key was told of a job's task.
-func (b *Batch) provesKey(l *lane, j *job) { l.keyKnows = l.keyKnows || b.ofAnotherKey(j) }
+// provesKey takes in that this run's key was told of a task of a job.
+func (b *Batch) provesKey(l *lane, j *job, task string) {
+	for _, a := range j.attempts {
+		if a.Task == task && a.Key != b.key() {
+			if l.keyKnows == nil {
+				l.keyKnows = make(map[string]bool)
+			}
+			l.keyKnows[a.Key] = true
+		}
+	}
+}
 
 // inTime reports whether tasks that need so long should be finished and fetched by
 // the deadline, with a quarter of that time in reserve. The deadline is the wall

@@ -25,8 +25,9 @@ func (b *Batch) RetryFailed(now time.Time) []Event {
 
 // Resolve returns the events by which a person settles a quarantined job: Adopted
 // (with the task that is its own), Again or Abandoned. A job whose create is in doubt
-// is quarantined first: no run can settle that, say, if its key was revoked. The hold
-// of the old attempt is never freed by it: only the provider could say that it cost
+// is quarantined first: no run can settle that, say, if its key was revoked. So is one
+// whose task a person adopted and nobody saw running: its id may have been mistyped. The
+// hold of the old attempt is never freed by it: only the provider could say that it cost
 // nothing.
 //
 // now is core time, wall the wall clock: by that a doubt gets old, also while the
@@ -37,14 +38,15 @@ func (b *Batch) Resolve(id string, kind Kind, task string, now, wall time.Time) 
 		return nil, fmt.Errorf("no job %q in this batch", id)
 	}
 	var events []Event
-	switch j.state {
-	case StateQuarantined:
-	case StateSubmitting, StateInDoubt:
+	switch {
+	case j.state == StateQuarantined:
+	case j.state == StateQueued && j.attempt().ByHand:
+		events = []Event{{Kind: Quarantined, At: now, Job: id, Attempt: j.attempt().N, Tasks: j.attempt().Candidates, By: ByOperator}}
+	case j.state == StateSubmitting || j.state == StateInDoubt:
 		made := j.attempt().At
-		if theirs := j.attempt().Clock; !theirs.IsZero() {
-			if made.After(wall) { // the journal is ahead of a clock that was put right
-				made = theirs
-			}
+		if theirs := j.attempt().Clock; made.Sub(wall) > doubtRipe || !theirs.IsZero() && made.After(wall) {
+			made = theirs // the journal is ahead of a clock that was put right: zero is old
+		} else {
 			made = later(made, theirs)
 		}
 		if from := made.Add(doubtRipe); wall.Before(from) {
@@ -53,7 +55,7 @@ func (b *Batch) Resolve(id string, kind Kind, task string, now, wall time.Time) 
 		}
 		events = []Event{{Kind: Quarantined, At: now, Job: id, Attempt: j.attempt().N, By: ByOperator}}
 	default:
-		return nil, fmt.Errorf("job %s is %s; only quarantined jobs are resolved by hand, and those in doubt", id, j.state)
+		return nil, fmt.Errorf("job %s is %s; by hand are resolved only jobs that are quarantined, in doubt, or queued with a task adopted by hand", id, j.state)
 	}
 	owner, taken := b.byTask[task]
 	switch {
@@ -63,6 +65,8 @@ func (b *Batch) Resolve(id string, kind Kind, task string, now, wall time.Time) 
 		task = ""
 	case task == "":
 		return nil, fmt.Errorf("job %s cannot adopt a task without its id", id)
+	case taken && owner == j:
+		return nil, fmt.Errorf("job %s has adopted task %s already", id, task)
 	case taken:
 		return nil, fmt.Errorf("task %s belongs to job %s already", task, owner.id)
 	case len(j.attempt().Candidates) > 0 && !slices.Contains(j.attempt().Candidates, task):

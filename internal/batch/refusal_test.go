@@ -327,3 +327,86 @@ func TestClockAheadWhileCanceling(t *testing.T) {
 	r.wantState("j0", StateQueued)
 	r.idle()
 }
+
+// Lists that are refused for good, beside a task that looks tell of: its result is
+// fetched all the same.
+func TestRefusedListsLoseNoResult(t *testing.T) {
+	for _, key := range []string{"k1", "k2"} {
+		for _, jobs := range []int{1, 2} { // with one, no list is asked for
+			r := newRig(t, jobs)
+			r.baseline()
+			r.submit()
+			if jobs == 2 {
+				r.refuseCreate(ClassThrottle, time.Hour)
+			}
+			r.look(StatusRunning)
+			made := r.now
+			for range 20 { // a cron job, once an hour
+				r.changeKey(key)
+				r.play(r.now.Add(50*time.Minute), func(e Effect) Observation {
+					switch e.Op {
+					case OpQuery:
+						return Observation{Result: Looked, Status: StatusSucceeded, Times: Times{Expires: made.Add(24 * time.Hour)}}
+					case OpFetch:
+						return Observation{Result: Fetched, Artifact: &Artifact{Path: "x.mp4", Bytes: 1}}
+					case OpList:
+						return Observation{Result: Failed, Class: ClassAccount, Code: "AccessDenied"}
+					}
+					return Observation{Result: Failed, Class: ClassRetry}
+				})
+				r.now = r.now.Add(time.Hour)
+			}
+			if s := r.state("j0"); s != StateDone {
+				t.Errorf("key %s, %d jobs: after 20 runs in %v j0 is %s, though every look would tell of its result", key, jobs, r.now.Sub(made), s)
+			}
+		}
+	}
+}
+
+// The same in the middle of a run, and by lists that a gateway no longer has.
+func TestListsRefusedInTheMiddleOfARun(t *testing.T) {
+	for _, c := range []Class{ClassAccount, ClassConfig} {
+		r := newRig(t, 3, func(_ *Settings, l *LaneSettings) { l.Ahead = 1 })
+		r.baseline()
+		r.submit()
+		r.refuseCreate(ClassThrottle, 11*time.Minute)
+		r.play(r.now.Add(time.Hour), func(e Effect) Observation {
+			switch e.Op {
+			case OpQuery:
+				if r.now.Sub(epoch) < 20*time.Minute {
+					return Observation{Result: Looked, Status: StatusRunning}
+				}
+				return Observation{Result: Looked, Status: StatusSucceeded, Times: Times{Expires: r.now.Add(24 * time.Hour)}}
+			case OpFetch:
+				return Observation{Result: Fetched, Artifact: &Artifact{Path: "x.mp4", Bytes: 1}}
+			}
+			return Observation{Result: Failed, Class: c, Code: "Refused"}
+		})
+		if s := r.state("j0"); s != StateDone {
+			t.Errorf("%s: the run ended with %q while j0 is %s", c, r.b.View().Stop, s)
+		}
+	}
+}
+
+// Lists that fail for good end a run that waits for nothing but their clock.
+func TestListsThatFailForGood(t *testing.T) {
+	for _, key := range []string{"k1", "k2"} {
+		for _, down := range []time.Duration{time.Minute, 72 * time.Hour} {
+			r := newRig(t, 1)
+			r.baseline()
+			r.submit()
+			r.changeKey(key)
+			r.now = r.now.Add(down)
+			r.play(r.now.Add(30*24*time.Hour), func(e Effect) Observation {
+				switch e.Op {
+				case OpQuery:
+					return Observation{Result: Looked, Status: StatusUnknown}
+				}
+				return Observation{Result: Failed, Class: ClassRetry, Code: "InternalError"}
+			})
+			if v := r.b.View(); v.Stop == StopNone && v.Live > 0 {
+				t.Errorf("key %s, down for %v: 30 days on, the run still asks", key, down)
+			}
+		}
+	}
+}

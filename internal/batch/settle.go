@@ -13,6 +13,7 @@ const (
 	byOnlyOne   = "the only unknown task on an exclusive lane"
 	byShared    = "unknown tasks on a shared lane"
 	bySeveral   = "several unknown tasks"
+	byEarlier   = "made before the create was sent"
 	byAge       = "older than the list can show"
 	byKeyless   = "tasks of an unknown key"
 	byNoAnswer  = "UNKNOWN past the life of its id"
@@ -119,27 +120,37 @@ func (b *Batch) judgeList(o Observation, now time.Time) *Event {
 		l.baselined, l.baseline = len(rows) <= mostNamed, evidence{}
 		return l.foreign(rows, false)
 	}
-	return l.foreign(unknown, l.breaksExclusivity(unknown))
+	return l.foreign(unknown, !b.strangeKey(l, now) && l.breaksExclusivity(unknown))
 }
 
-// listFailed backs off after a list that tells nothing. Where lists are answered and
-// miss something again and again, a run that has nothing else to do ends.
+// listFailed backs off after a list that tells nothing. Where lists miss something or
+// fail again and again, a run that has nothing else to do ends.
 func (b *Batch) listFailed(l *lane, o Observation, now time.Time) {
 	l.listFails++
 	l.listAfter = now.Add(backoff(l.listFails, o.RetryAfter))
-	if !l.ask.forClock || !b.follows(l) { // what is refused may still be looked at alone
+	switch s := rules[o.Class].stopLook; {
+	case !b.follows(l):
 		b.refusedLook(l, o)
+	case s != StopNone && o.Code != "" && !l.ask.forClock: // what lists are refused of, looks may still tell
+		b.halt(s, o)
 	}
-	if o.Result != Listed {
-		return
+	if o.Result == Listed {
+		l.blindLists++
 	}
-	if o.Complete {
+	if o.Result == Listed && o.Complete {
 		l.misses++
 	}
-	if l.blindLists++; l.blindLists >= blindTries && l.unsettled == nil && len(l.live)+len(b.fetching) == 0 {
-		b.halt(StopSetup, Observation{Code: CodeListsMiss, Message: fmt.Sprintf("%d lists of tasks in a row were incomplete; without a whole one nothing may be created", l.blindLists)})
-		b.dead = true
+	var why string
+	switch {
+	case l.blindLists >= blindTries && l.unsettled == nil && len(l.live)+len(b.fetching) == 0:
+		why = fmt.Sprintf("%d lists of tasks in a row were incomplete; without a whole one nothing may be created", l.blindLists)
+	case l.listFails >= blindTries && l.wantClock && !b.follows(l):
+		why = fmt.Sprintf("%d lists of tasks in a row failed; without one nobody can tell whether a result is lost", l.listFails)
+	default:
+		return
 	}
+	b.halt(StopSetup, Observation{Code: CodeListsMiss, Message: why})
+	b.dead = true
 }
 
 // follows reports whether there is a task of ours of which the provider tells.
@@ -160,8 +171,9 @@ func (b *Batch) splitRows(l *lane, o Observation, decides bool, now time.Time) (
 			continue
 		}
 		listed[r.Task] = true
+		delete(l.missed, r.Task)
 		if j, ours := b.byTask[r.Task]; ours {
-			b.provesKey(l, j)
+			b.provesKey(l, j, r.Task)
 			if r.KeyID != "" && b.underThisKey(j, r.Task) {
 				l.keyID = r.KeyID
 			}
@@ -199,21 +211,25 @@ func (l *lane) isModel(name string) bool {
 // teach us a key that is no longer ours.
 func (b *Batch) underThisKey(j *job, task string) bool {
 	a := j.attempt()
-	return a.Task == task && a.Outcome == Accepted && a.At.After(b.keySince)
+	return a.Task == task && a.Outcome == Accepted && a.Key == b.key()
 }
 
 // blind reports whether a list misses a task of ours that the provider surely
 // has: old enough to be listed when the list was asked, young enough to be kept,
-// and seen alive.
-func (b *Batch) blind(l *lane, listed map[string]bool, now time.Time) bool {
+// and seen alive. Lists must show it from then on, also when it has ended.
+func (b *Batch) blind(l *lane, listed map[string]bool, now time.Time) (blind bool) {
 	for _, j := range l.live {
 		at, seen := j.attempt().At, j.watch.seen
 		if !listed[j.task()] && (seen == StatusPending || seen == StatusRunning) &&
 			at.Add(l.Settle).Before(l.ask.at) && now.Sub(at)+b.asleep(j) < l.listed()-l.Settle {
-			return true
+			if l.missed == nil {
+				l.missed = make(map[string]time.Time)
+			}
+			l.missed[j.task()] = j.attempt().Clock
+			blind = true
 		}
 	}
-	return false
+	return blind
 }
 
 // hidesReference reports whether a list about the open doubt misses the task of ours
@@ -234,11 +250,16 @@ func (b *Batch) hidesReference(l *lane, listed map[string]bool, now time.Time) b
 	return age < l.listed()-l.Settle
 }
 
-// hidesShown reports whether a list misses a task, anyone's, that lists showed before,
-// though by the provider's clock it is young enough to be listed still. Without that
-// clock nobody can tell: zero is before any task was made, so all are young.
+// hidesShown reports whether a list misses a task, anyone's, that the provider told of
+// before, or one that lists missed once, though by the provider's clock it is young
+// enough to be listed still. Without that clock nobody can tell, so all are young.
 func (b *Batch) hidesShown(l *lane, listed map[string]bool, now time.Time) bool {
 	theirs := b.providerClock(l, now)
+	for task, made := range l.missed {
+		if !listed[task] && (made.IsZero() || theirs.Sub(made) < l.listed()-l.Settle) {
+			return true
+		}
+	}
 	for _, s := range []*Shown{l.shown, l.youngest} {
 		if s != nil && !listed[s.Task] && theirs.Sub(s.Made) < l.listed()-l.Settle {
 			return true
@@ -247,15 +268,17 @@ func (b *Batch) hidesShown(l *lane, listed map[string]bool, now time.Time) bool 
 	return false
 }
 
-// remember keeps the youngest task that lists showed. One that is made later than the
-// provider's own clock tells nothing, nor while a doubt is settled one that the next
-// list may not show yet.
-func (l *lane) remember(rows []Row, theirs time.Time, decides bool) {
-	if decides {
-		theirs = theirs.Add(-l.Settle)
+// remember keeps the youngest task that the provider told of. One that is made later than
+// its own clock tells nothing, nor while a doubt is settled one that the next list may
+// not show yet; without that clock, none does then.
+func (l *lane) remember(rows []Row, theirs time.Time, unsettled bool) {
+	last := theirs
+	if unsettled {
+		last = last.Add(-l.Settle)
 	}
 	for _, r := range rows {
-		if l.isModel(r.Model) && !r.Made.IsZero() && !r.Made.After(theirs) && (l.youngest == nil || r.Made.After(l.youngest.Made)) {
+		old := !r.Made.After(last) || theirs.IsZero() && !unsettled
+		if old && l.isModel(r.Model) && !r.Made.IsZero() && (l.youngest == nil || r.Made.After(l.youngest.Made)) {
 			l.youngest = &Shown{Task: r.Task, Made: r.Made}
 		}
 	}
@@ -280,8 +303,16 @@ func (b *Batch) verdict(l *lane, now time.Time) *Event {
 		return l.quarantine(candidates, byShared)
 	case len(candidates) > 1:
 		return l.quarantine(candidates, bySeveral)
+	case l.olderThanDoubt(candidates[0]):
+		return l.quarantine(candidates, byEarlier)
 	}
 	return &Event{Kind: Adopted, Job: j.id, Attempt: j.attempt().N, Task: candidates[0].Task, By: byOnlyOne}
+}
+
+// olderThanDoubt reports whether a task was made before the create in doubt was sent, by
+// the provider's clock: so long before that no clock was merely read wrong.
+func (l *lane) olderThanDoubt(r Row) bool {
+	return !l.clock.IsZero() && !r.Made.IsZero() && l.clock.Sub(r.Made) > listEvery
 }
 
 // candidates are the listed tasks that the open doubt may have made, and those of

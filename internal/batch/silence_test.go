@@ -385,3 +385,221 @@ func TestATaskOfAnotherModelIsNoMeasure(t *testing.T) {
 		t.Errorf("not absent: %v", r.b.View().Jobs)
 	}
 }
+
+// A run with a mistyped key between two with the right one: the next does not believe
+// lists that miss the task made before.
+func TestMistypedKeyForgetsNoReference(t *testing.T) {
+	for _, mistyped := range []bool{false, true} {
+		r := newRig(t, 2, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+		r.baseline()
+		_, task := r.submit()
+		made := r.now
+		r.deliver()
+		r.refuseCreate(ClassThrottle, time.Hour)
+		r.crash(time.Minute)
+		r.baseline(Row{Task: task, Model: "move", Status: StatusSucceeded, Made: made}) // lists do show it, as yet
+		r.refuseCreate(ClassThrottle, time.Hour)
+		if mistyped {
+			r.changeKey("mistyped")
+			r.answer(r.await(OpList), Observation{Result: Failed, Class: ClassKey, Code: "InvalidApiKey"})
+			if r.b.View().Stop != StopKey {
+				t.Fatal("no stop")
+			}
+		}
+		r.changeKey("k1")
+		r.list() // blind: hides task-1, made a minute ago
+		r.list()
+		r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+		r.list()
+		r.list()
+		if r.count(Absent) != 0 {
+			t.Errorf("mistyped %v: absent by lists that hide a task of this key of %v ago", mistyped, r.now.Sub(epoch))
+		}
+	}
+}
+
+// A new key of the same account, proved by a look: lists must show what looks told of.
+func TestHidingListsAfterANewKey(t *testing.T) {
+	for _, rotate := range []bool{false, true} {
+		r := newRig(t, 2, exclusive(ExclusiveAll))
+		theirs := stranger("theirs") // the account's lists do show tasks, as yet
+		theirs.Made = r.now.Add(-time.Hour)
+		r.baseline(theirs)
+		r.submit() // task-1
+		r.refuseCreate(ClassThrottle, time.Hour)
+		if rotate {
+			r.changeKey("k2")
+		} else {
+			r.crash(time.Minute)
+		}
+		r.list() // blind: task-1 is not in it
+		r.list()
+		r.look(StatusRunning)                                     // the new key is told of task-1: the same account
+		r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+		r.list()
+		r.list()
+		r.look(StatusSucceeded)
+		r.store()
+		for range 4 {
+			if r.count(Absent) == 0 {
+				r.list() // still blind
+			}
+		}
+		if r.count(Absent) != 0 {
+			t.Errorf("rotate %v: absent by lists that hide a task that this very key was told of, created %v before", rotate, r.now.Sub(epoch))
+		}
+	}
+}
+
+// Lists must show a task that a person adopted and a look told of, also once it ended.
+func TestHidingListsAfterAnAdoptionByHand(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // the account's lists do show tasks, as yet
+	rows := []Row{{Task: "x", Model: "move", Status: StatusRunning, Made: r.now}, {Task: "y", Model: "move", Status: StatusRunning, Made: r.now}}
+	r.list(rows...)
+	r.list(rows...)
+	r.wantState("j0", StateQuarantined)
+	r.refuseCreate(ClassThrottle, time.Hour)
+	r.resolve("j0", Adopted, "x")
+	r.crash(time.Minute)
+	r.list() // from here on lists are blind
+	r.list()
+	r.look(StatusRunning)
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+	r.list()
+	r.list()
+	r.wantState("j1", StateInDoubt) // caught: they miss x, which runs
+	r.look(StatusSucceeded, func(o *Observation) { o.Times.Submitted = epoch })
+	r.store()
+	for range 4 {
+		if r.count(Absent) == 0 {
+			r.list()
+		}
+	}
+	if r.count(Absent) != 0 {
+		t.Errorf("absent by lists that were caught missing a task that ran minutes ago")
+	}
+}
+
+// Lists that missed one of two tasks are not believed when it has ended, though they
+// show the newest.
+func TestListsThatMissedATaskMustShowIt(t *testing.T) {
+	r := newRig(t, 3, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Running, l.Ahead = 3, 0 })
+	r.baseline()
+	_, t1 := r.submit()
+	_, t2 := r.submit()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+	show := Row{Task: t2, Model: "move", Status: StatusRunning, Made: r.now}
+	done := false
+	lists := 0
+	r.play(r.now.Add(20*time.Minute), func(e Effect) Observation {
+		switch {
+		case e.Op == OpList:
+			lists++
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now, Rows: []Row{show}} // never t1
+		case e.Op == OpQuery && e.Task == t1 && lists > 3:
+			done = true
+			return Observation{Result: Looked, Status: StatusSucceeded, Times: Times{Expires: r.now.Add(24 * time.Hour)}}
+		case e.Op == OpQuery:
+			return Observation{Result: Looked, Status: StatusRunning}
+		case e.Op == OpFetch:
+			return Observation{Result: Fetched, Artifact: &Artifact{Path: "x.mp4", Bytes: 1}}
+		}
+		return Observation{Result: Unknown}
+	})
+	if r.count(Absent) != 0 {
+		t.Errorf("absent (%v) by lists that hide task-1, which they were caught hiding; lists %d, ended %v", r.now.Sub(epoch), lists, done)
+	}
+}
+
+// Servers without a date: lists must show what those of this run showed.
+func TestHidingListsWithoutAnyClock(t *testing.T) {
+	for _, e := range []Exclusive{Shared, ExclusiveAll} {
+		r := newRig(t, 1, exclusive(e))
+		theirs := stranger("theirs")
+		theirs.Made = r.now.Add(-time.Hour)
+		r.clockless(theirs)
+		r.clockless(theirs)
+		r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+		r.clockless()
+		r.clockless()
+		if r.count(Absent) != 0 {
+			t.Errorf("%s: absent by lists that hide a task of 1 h ago which they showed minutes before", e)
+		}
+	}
+}
+
+// A person settled a doubt by hand; lists that do not show its task at the next start
+// leave it unknown. A later doubt does not take it.
+func TestTaskOfASettledDoubtIsNotAdopted(t *testing.T) {
+	for _, k := range []Kind{Abandoned, Again} {
+		r := newRig(t, 3, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+		r.baseline()
+		_, first := r.submit()
+		made := r.now
+		r.deliver()
+		r.answer(r.await(OpCreate), Observation{Result: Unknown}) // j1: it made "orphan"
+		orphanMade := r.now
+		r.list() // blind: hides task-1
+		r.list()
+		r.wantState("j1", StateInDoubt)
+		r.b = replay(t, r.settings, []LaneSettings{r.lane}, r.events)
+		r.flying = nil
+		r.now = r.now.Add(90 * time.Minute)
+		r.resolve("j1", k, "")
+		r.crash(time.Minute)
+		r.list() // still blind
+		r.list()
+		c := r.await(OpCreate)
+		r.answer(c, Observation{Result: Unknown}) // it made nothing
+		rows := []Row{{Task: first, Model: "move", Status: StatusSucceeded, Made: made},
+			{Task: "orphan", Model: "move", Status: StatusSucceeded, Made: orphanMade}}
+		r.list(rows...)
+		r.list(rows...)
+		if r.count(Adopted) != 0 {
+			t.Errorf("%s: %s adopts the task of j1, made %v before its own create", k, c.Job, r.last(Intended).At.Sub(orphanMade))
+		}
+	}
+}
+
+// The lists before the first intent may be blind; then a task of another batch of this
+// lane is unknown, and was made before the create in doubt.
+func TestTaskMadeBeforeADoubtIsNotAdopted(t *testing.T) {
+	r := newRig(t, 3, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+	r.baseline()
+	_, first := r.submit()
+	made := r.now
+	r.deliver()
+	r.refuseCreate(ClassThrottle, time.Second)
+	other := r.now.Add(time.Minute) // another batch of wanbatch takes the lane for a while
+	r.crash(30 * time.Minute)
+	r.list() // blind: task-1, of 30 minutes ago, is not in it
+	r.list()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made nothing
+	rows := []Row{{Task: first, Model: "move", Status: StatusSucceeded, Made: made},
+		{Task: "other", Model: "move", Status: StatusSucceeded, Made: other}}
+	r.list(rows...)
+	r.list(rows...)
+	if r.count(Adopted) != 0 {
+		t.Errorf("%s adopts a task that was made %v before its create", r.last(Adopted).Job, r.last(Intended).At.Sub(other))
+	}
+}
+
+// The same where no list was caught: the new key is told only that the task has ended.
+func TestHidingListsAfterALook(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.baseline()
+	r.submit()
+	r.refuseCreate(ClassThrottle, time.Hour)
+	r.changeKey("k2")
+	r.list() // blind: task-1 is not in it
+	r.list()
+	r.look(StatusSucceeded)
+	r.store()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+	for range 4 {
+		r.list() // still blind
+	}
+	r.wantState("j1", StateInDoubt)
+}

@@ -72,3 +72,39 @@ func TestURLWithoutAnEndAfterASleep(t *testing.T) {
 	}
 	r.wantState("j0", StateFetching)
 }
+
+// A task that was made after a sleep is not as old as the sleep once it ended.
+func TestSleepBeforeACreateLosesNoResult(t *testing.T) {
+	for _, slept := range []time.Duration{0, 50 * time.Hour} {
+		r := newRig(t, 1)
+		r.clockless()
+		r.b.Slept(slept)
+		r.clockless()
+		if slept > 0 {
+			r.pump()
+		}
+		r.submit()
+		r.look(StatusRunning)
+		r.look(StatusSucceeded)
+		for range unknownTries {
+			if r.state("j0") == StateFetching {
+				r.answer(r.await(OpFetch), Observation{Result: Forbidden, Code: CodeUnknownTask})
+			}
+		}
+		if r.state("j0") != StateFetching {
+			t.Errorf("slept %v before: j0 is %s %v after its create", slept, r.state("j0"), r.now.Sub(r.last(Intended).At))
+		}
+	}
+}
+
+// The journal is far ahead, no server tells the time: a person may settle its doubt.
+func TestDoubtOfAFastClockIsAPersons(t *testing.T) {
+	r := newRig(t, 1)
+	r.clockless()
+	r.clockless()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	wall := r.now.Add(-300 * 24 * time.Hour) // put right
+	if _, err := r.b.Resolve("j0", Abandoned, "", r.now, wall.Add(48*time.Hour)); err != nil {
+		t.Errorf("2 days later: %v", err)
+	}
+}

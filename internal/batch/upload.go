@@ -73,7 +73,7 @@ func (b *Batch) upload(l *lane, now time.Time) (Step, bool) {
 		return Step{}, false
 	}
 	j := b.candidate(l, now)
-	if j == nil {
+	if j == nil || b.strangeKey(l, now) { // no picture goes to a strange account
 		return Step{}, false
 	}
 	for _, sum := range j.plan.sources() {
