@@ -1,14 +1,17 @@
 package pipeline_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/wanbatch/wanbatch/internal/emulator"
+	"github.com/wanbatch/wanbatch/internal/journal"
 	"github.com/wanbatch/wanbatch/pipeline"
 )
 
@@ -136,5 +139,58 @@ func TestExamineSmallDisk(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(r.dir, "out", ".wanbatch-doctor-*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q, %v", left, err)
+	}
+}
+
+// The mark in the lane's lock finds no room, as on a file system that copies on write:
+// nothing is sent until it does. Here it needs room only for a second page, so the path
+// of the batch fills the first.
+func TestFullStateCreatesNothing(t *testing.T) {
+	for _, again := range []bool{true, false} {
+		r := newRig(t, 3000, emulator.Options{})
+		state := filepath.Join(r.dir, "small")
+		if err := os.Mkdir(state, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Mount("tmpfs", state, "tmpfs", 0, "size=64k"); err != nil {
+			t.Skip("cannot mount: ", err)
+		}
+		t.Cleanup(func() { _ = syscall.Unmount(state, syscall.MNT_DETACH) })
+		output := r.dir
+		for length := 0; length < os.Getpagesize()-30; {
+			owner := journal.Owner{PID: os.Getpid(), Host: "host", Since: time.Now().UTC(), Batch: filepath.Join(output, "test"), Begun: time.Now().UTC()}
+			line, err := json.Marshal(owner)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if length = len(line); length < os.Getpagesize()-230 {
+				output = filepath.Join(output, strings.Repeat("&", 30)) // six bytes each in the lock
+			} else if length < os.Getpagesize()-30 {
+				output += "x"
+			}
+		}
+		ballast, troubles := filepath.Join(state, "ballast"), 0
+		report, err := r.try(t.Context(), r.plan(4, "true"), func(c *pipeline.Config) {
+			c.State, c.Output = state, output
+			c.OnEvent = func(e pipeline.Event) {
+				switch e.Kind {
+				case "started":
+					_ = os.WriteFile(ballast, make([]byte, 64<<10), 0o644)
+				case "trouble":
+					if troubles++; troubles == 3 && again {
+						_ = os.Remove(ballast)
+					}
+				}
+			}
+		})
+		creates := r.provider.Meter().Creates
+		switch {
+		case troubles < 3:
+			t.Fatalf("the mark found room: %d troubles, %v", troubles, err)
+		case again && (err != nil || report.Totals.Done != 4):
+			t.Errorf("with room again: %v; %d done", err, report.Totals.Done)
+		case !again && (creates != 0 || err == nil || !strings.Contains(err.Error(), "free some space")):
+			t.Errorf("without room: %v; %d creates", err, creates)
+		}
 	}
 }

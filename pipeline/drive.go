@@ -179,10 +179,13 @@ func (d *driver) makeDurable(ctx context.Context, s batch.Step) (recorded bool, 
 	if err := d.creates.Wait(ctx); err != nil {
 		return false, cmp.Or(context.Cause(ctx), err) // a deadline may be too near to wait for
 	}
-	if err := d.lane.mark(); err != nil {
+	if err := d.journalStands(); err != nil {
 		return false, err
 	}
-	err = d.log.AppendIntent(journal.Encode(*s.Record))
+	err = d.lane.mark()
+	if err == nil {
+		err = d.log.AppendIntent(journal.Encode(*s.Record))
+	}
 	if errors.Is(err, journal.ErrFull) {
 		d.emitter.trouble("create", "", err.Error())
 		d.core.Observe(batch.Observation{Effect: *s.Effect, Result: batch.DiskFull, Message: err.Error()})

@@ -34,6 +34,7 @@ type folder struct {
 	disk disk.Disk // what root stands for, as journal and downloads use it
 	lock *journal.Lock
 	log  *journal.Log
+	file fs.FileInfo // that log writes to; nil in a test that models the disk
 	core *batch.Batch
 
 	begun time.Time // when the batch began: its name wherever the folder lies
@@ -79,6 +80,20 @@ func (f *folder) replay(create bool) error {
 		return journalError(f.path, err)
 	}
 	f.log = log
+	f.file, _ = f.root.Lstat(journalName)
+	return nil
+}
+
+// journalStands makes sure that the next run finds what this one records: what is
+// written to a journal that was removed or replaced meanwhile, nobody reads again.
+func (f *folder) journalStands() error {
+	if f.file == nil {
+		return nil
+	}
+	if now, err := f.root.Lstat(journalName); err != nil || !os.SameFile(now, f.file) {
+		return fmt.Errorf("%s was removed or replaced while this run wrote to it, so nothing more is created; put it back before the next run, which would pay again without it",
+			filepath.Join(f.path, journalName))
+	}
 	return nil
 }
 

@@ -602,3 +602,34 @@ func TestEndpoints(t *testing.T) {
 		t.Errorf("no key: %v", err)
 	}
 }
+
+// What is recorded in a journal that is gone is lost: nothing more is paid for.
+func TestJournalRemovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	path := func(r *rig) string { return filepath.Join(r.folder(), "journal.jsonl") }
+	for name, harm := range map[string]func(*rig) error{
+		"removed": func(r *rig) error { return os.Remove(path(r)) },
+		"replaced": func(r *rig) error {
+			text, err := os.ReadFile(path(r))
+			return errors.Join(err, os.Remove(path(r)), os.WriteFile(path(r), text, 0o600))
+		},
+	} {
+		r := newRig(t, 600, emulator.Options{})
+		harmed, after := false, 0
+		_, err := r.try(t.Context(), r.plan(6, "true"), func(c *pipeline.Config) {
+			c.OnEvent = func(e pipeline.Event) {
+				if e.Kind == pipeline.EventAccepted && !harmed {
+					harmed = true
+					if err := harm(r); err != nil {
+						t.Error(err)
+					}
+				} else if harmed && e.Kind == "intended" {
+					after++
+				}
+			}
+		})
+		if err == nil || !strings.Contains(err.Error(), "removed or replaced") || !strings.Contains(err.Error(), path(r)) || after != 0 {
+			t.Errorf("%s: %v; %d intents afterwards", name, err, after)
+		}
+	}
+}

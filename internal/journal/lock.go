@@ -141,11 +141,15 @@ func Left(path string) (Owner, error) {
 // the lock without clearing. It is zero if there was none.
 func (l *Lock) Previous() Owner { return l.previous }
 
-// Update replaces what the file says about the lock's owner, durably.
+// Update replaces what the file says about the lock's owner, durably. An error that
+// matches [ErrFull] says that there is no room for it.
 func (l *Lock) Update(owner Owner) error {
 	text, err := ownerLine(owner)
 	if err == nil {
 		err = writeOwner(l.path, text)
+	}
+	if isFull(err) {
+		err = fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", l.path, err)
@@ -187,8 +191,8 @@ func ownerLine(owner Owner) ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-// maxOwner bounds what is read from a lock file.
-const maxOwner = 4096
+// maxOwner bounds what is read from a lock file. The longest path, escaped, is shorter.
+const maxOwner = 64 << 10
 
 // readOwner returns the zero owner for a file that names nobody: an empty one, or
 // a stranger's. An error means that the file could not be read.
