@@ -252,7 +252,7 @@ func (w *world) run(p *Plan) error {
 			return err
 		}
 		defer workers.close()
-		if err := sameLane(f.core, target, workers.key); err != nil {
+		if err := sameLane(f, target, workers.key); err != nil {
 			return err
 		}
 		run := runRecord(p, cfg, target, workers.key)

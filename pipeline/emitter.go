@@ -115,7 +115,7 @@ func (t *emitter) recorded(r batch.Event) {
 	e := Event{Time: r.At, Kind: EventKind(r.Kind), Job: r.Job, Attempt: r.Attempt, Task: r.Task, Request: r.Request,
 		Class: string(r.Class), Code: r.Code, Message: r.Message, By: r.By, Tasks: r.Tasks}
 	if (r.Code != "" || r.Class != "") && (r.End == nil || r.End.Status != batch.StatusCanceled) {
-		e.Hint = hint(r.Code, r.Message)
+		e.Hint = hint(r.Class, r.Code, r.Message)
 	}
 	if r.End != nil {
 		e.Status, e.Seconds, e.Billed = string(r.End.Status), r.End.Usage, r.End.Billed

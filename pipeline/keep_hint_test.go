@@ -21,7 +21,7 @@ func TestBucketHint(t *testing.T) {
 		{"file of others", (&claimedError{folder: "oss://b/p", file: "a.mp4"}).Error(), claimHint},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := hint(batch.CodeStoreRefuses, tt.said); !strings.HasPrefix(got, tt.want) {
+			if got := hint("", batch.CodeStoreRefuses, tt.said); !strings.HasPrefix(got, tt.want) {
 				t.Errorf("%s:\n%s, want %s", tt.said, got, tt.want)
 			}
 		})

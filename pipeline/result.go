@@ -112,7 +112,7 @@ func hintOfSpoil(code, message string) string {
 	if code == codeInputChanged || code == codeInputMissing {
 		return spoiledHint
 	}
-	return hint(code, message)
+	return hint(batch.ClassInput, code, message)
 }
 
 // newFailure says why a job that is at rest has no artifact, nil for the others.
@@ -143,16 +143,24 @@ func newFailure(job batch.Job, folder string) *Failure {
 	switch {
 	case a.Outcome == batch.Quarantined:
 		return &Failure{Code: codeAbandoned, Message: "abandoned by a person; whether its create made a task was never known",
-			Hint: "look at the provider's bill for the candidates"}
+			Hint: "look at the provider's bill for " + suspects(a)}
 	case a.End != nil && a.End.Status == batch.StatusCanceled:
 		return &Failure{Code: codeCanceled, Message: "the task was canceled before it ran",
 			Hint: "run again with --retry-failed to submit it again", Charged: charged(job)}
 	}
-	f := &Failure{Code: a.Code, Message: a.Message, Hint: hint(a.Code, a.Message), Charged: charged(job)}
+	f := &Failure{Code: a.Code, Message: a.Message, Hint: hint(a.Class, a.Code, a.Message), Charged: charged(job)}
 	if f.Message == "" {
 		f.Message = "the provider gave no reason"
 	}
 	return f
+}
+
+// suspects names the tasks of which one may be an attempt's own.
+func suspects(a batch.Attempt) string {
+	if len(a.Candidates) == 0 {
+		return "a task made about " + a.At.UTC().Format("2006-01-02 15:04 MST") + " that is no other job's"
+	}
+	return "the candidates: " + strings.Join(a.Candidates, ", ")
 }
 
 // charged reports whether any task of the job was billed, null if only the

@@ -106,7 +106,7 @@ func runOnLane(ctx, untilStop context.Context, f *folder, p *Plan, cfg Config, t
 		return err
 	}
 	defer w.close()
-	if err := sameLane(f.core, target, w.key); err != nil {
+	if err := sameLane(f, target, w.key); err != nil {
 		return err
 	}
 	lane, err := holdLane(untilStop, cfg, target, w, f)
@@ -331,8 +331,8 @@ func selectJobs(core *batch.Batch, p *Plan, cfg Config) error {
 
 // sameLane refuses to settle a doubt, or to follow tasks, where they cannot be
 // seen: with another key a list would prove that nothing was created.
-func sameLane(core *batch.Batch, target endpoint, key dashscope.Secret) error {
-	last, v := core.LastRun(), core.View()
+func sameLane(f *folder, target endpoint, key dashscope.Secret) error {
+	last, v := f.core.LastRun(), f.core.View()
 	if last == nil || v.Live+v.Jobs[batch.StateFetching] == 0 && len(v.InDoubt) == 0 {
 		return nil
 	}
@@ -340,8 +340,8 @@ func sameLane(core *batch.Batch, target endpoint, key dashscope.Secret) error {
 		return fmt.Errorf("%w: the batch has unfinished tasks at %s, not at %s; run it there", ErrUsage, last.Endpoint, target.origin)
 	}
 	if len(v.InDoubt) > 0 && last.Key != key.Fingerprint() {
-		return fmt.Errorf("%w: the create of job %s is in doubt under key %s, and only that key's lists can settle it; this is key %s; if the old key is gone, decide with wanbatch resolve DIR %s --abandon, --resubmit or --adopt TASK",
-			ErrUsage, v.InDoubt[0], last.Key, key.Fingerprint(), v.InDoubt[0])
+		return fmt.Errorf("%w: the create of job %s is in doubt under key %s, and only that key's lists can settle it; this is key %s; if the old key is gone, decide %s with %s, or --resubmit (may pay twice), or --abandon",
+			ErrUsage, v.InDoubt[0], last.Key, key.Fingerprint(), whenByHand, resolveLine(f.path, v.InDoubt[0], "--adopt", "TASK"))
 	}
 	return nil
 }

@@ -421,7 +421,7 @@ func TestReservedLane(t *testing.T) {
 		}
 	}
 	_, err = r.try(t.Context(), plan, func(c *pipeline.Config) { c.APIKey = "sk-another" })
-	if !errors.Is(err, pipeline.ErrUsage) || !strings.Contains(err.Error(), "resolve DIR job-000") {
+	if !errors.Is(err, pipeline.ErrUsage) || !strings.Contains(err.Error(), "from an hour after that create on with wanbatch resolve "+r.folder()+" job-000 --adopt TASK, or ") {
 		t.Errorf("settling a doubt with another key: %v", err)
 	}
 	_, err = pipeline.Resolve(r.folder(), "job-000", pipeline.Abandon, "")

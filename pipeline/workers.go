@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -29,6 +32,7 @@ const (
 // All methods are safe for concurrent use.
 type workers struct {
 	plan     *Plan
+	folder   string // of the batch
 	client   *dashscope.Client
 	key      dashscope.Secret
 	fetcher  *fetch.Fetcher
@@ -69,7 +73,7 @@ func newWorkers(p *Plan, f *folder, cfg Config, target endpoint) (*workers, erro
 		return nil, err
 	}
 	w := &workers{
-		plan: p, client: client, key: key, bucket: bucket, guard: guard,
+		plan: p, folder: f.path, client: client, key: key, bucket: bucket, guard: guard,
 		supplier: supplier,
 		fetcher:  fetch.New(fetch.Config{Trusted: target.origin, Proxy: cfg.Proxy, UserAgent: cfg.userAgent(), Transport: cfg.testHooks.results}),
 		loading:  make(chan struct{}, cfg.Fetches),
@@ -341,8 +345,14 @@ func (w *workers) download(ctx context.Context, on disk.Disk, name string, o bat
 		o.Result = batch.DiskFull
 	}
 	o.Message = err.Error()
+	if link := (*os.LinkError)(nil); errors.As(err, &link) && errors.Is(err, fs.ErrExist) { // a file would have been replaced
+		o.Message = fmt.Sprintf("%s %v, where the video of job %s belongs", filepath.Join(w.folder, name), errInTheWay, o.Effect.Job)
+	}
 	return o
 }
+
+// errInTheWay: there is a folder at the path of a file.
+var errInTheWay = errors.New("is a folder")
 
 // errGone: the provider no longer knows the task, so its result has no URL.
 var errGone = errors.New("the provider no longer knows the task")

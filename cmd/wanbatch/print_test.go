@@ -178,3 +178,30 @@ func TestBillKeepsTo80Columns(t *testing.T) {
 		}
 	}
 }
+
+// A create in doubt under a key that is refused can be settled by hand, and only there
+// that is said: else a run settles it.
+func TestDoubtsByHand(t *testing.T) {
+	at := time.Date(2026, 10, 1, 12, 0, 0, 0, time.Local)
+	r := &pipeline.Report{Stopped: &pipeline.RunEnd{Reason: "key"}, Jobs: []pipeline.Result{
+		{ID: "zero", State: pipeline.StateQueued, Attempts: []pipeline.Attempt{{At: at}}},
+		{ID: "one", State: pipeline.StateInDoubt, Attempts: []pipeline.Attempt{{At: at.Add(-time.Hour)}, {At: at}}},
+		{ID: "two", State: pipeline.StatePending},
+	}}
+	var b bytes.Buffer
+	(&printer{w: &b}).summary(r, "output/the batch", true)
+	want := "  one in_doubt: a run with the key of its create may settle it; if that key is gone, settle it from 2026-10-01 13:00:00 on by one of these, of which --resubmit may pay twice\n" +
+		"    wanbatch resolve \"output/the batch\" one --adopt TASK\n" +
+		"    wanbatch resolve \"output/the batch\" one --resubmit\n" +
+		"    wanbatch resolve \"output/the batch\" one --abandon\n"
+	if b.String() != want {
+		t.Errorf("got:\n%swant:\n%s", b.String(), want)
+	}
+	for _, other := range []*pipeline.RunEnd{nil, {Reason: "interrupted"}, {Reason: "account"}} {
+		b.Reset()
+		r.Stopped = other
+		if (&printer{w: &b}).summary(r, "output/the batch", true); b.Len() > 0 {
+			t.Errorf("%+v: %s", other, b.String())
+		}
+	}
+}
