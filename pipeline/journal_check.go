@@ -35,8 +35,8 @@ func (f *folder) checkAgainstReport() error {
 		return nil
 	}
 	if video := firstVideo(filepath.Join(f.path, videosName)); video != "" {
-		return fmt.Errorf("%w: %s exists, but no journal has a record of it; put a copy of the journal back. "+
-			"Without it there is no record of what was paid for: to pay for everything again, move %s away", ErrUsage, video, f.path)
+		return unrecorded(video, "put a copy of the journal back. "+
+			"Without it there is no record of what was paid for: to pay for everything again, move "+f.path+" away")
 	}
 	return nil
 }

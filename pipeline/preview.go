@@ -3,8 +3,10 @@ package pipeline
 import (
 	"errors"
 	"io/fs"
+	"os"
 
 	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/disk"
 )
 
 // Preview is what [Run] would do now with a plan and a configuration.
@@ -48,6 +50,13 @@ func (p *Plan) Preview(cfg Config) (*Preview, error) {
 	events, changed, err := planEvents(core, p, cfg, folder)
 	if err != nil {
 		return nil, err
+	}
+	if root, err := os.OpenRoot(folder); err == nil { // there is no folder yet, or Run tells
+		err = p.refuseForeign(disk.Dir(root), core, events, cfg, folder)
+		_ = root.Close() // read only: nothing can be lost
+		if err != nil {
+			return nil, err
+		}
 	}
 	for _, e := range events {
 		if err := core.Apply(e); err != nil {

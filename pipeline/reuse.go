@@ -243,7 +243,7 @@ func (w reusable) copyTo(d disk.Disk, name string) error {
 	if err != nil {
 		return err
 	}
-	if err = w.verified(to, from); err == nil {
+	if err = w.verified(io.NewOffsetWriter(to, 0), from); err == nil {
 		err = to.Sync()
 	}
 	if err = errors.Join(err, to.Close()); err != nil {
@@ -256,9 +256,9 @@ func (w reusable) copyTo(d disk.Disk, name string) error {
 }
 
 // verified copies a file and compares what it copied with the artifact's record.
-func (w reusable) verified(to io.WriterAt, from io.Reader) error {
+func (w reusable) verified(to io.Writer, from io.Reader) error {
 	sum := sha256.New()
-	n, err := io.Copy(io.NewOffsetWriter(to, 0), io.TeeReader(io.LimitReader(from, w.artifact.Bytes+1), sum))
+	n, err := io.Copy(to, io.TeeReader(io.LimitReader(from, w.artifact.Bytes+1), sum))
 	if err != nil {
 		return err
 	}
@@ -266,4 +266,19 @@ func (w reusable) verified(to io.WriterAt, from io.Reader) error {
 		return errSpoiled
 	}
 	return nil
+}
+
+// copied reports whether a file is the very copy that would be made for a content key:
+// a run that died before its record has left it.
+func (r reusables) copied(on disk.Disk, key, name string) bool {
+	w, found := r[key]
+	if !found {
+		return false
+	}
+	f, err := on.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close() // read only: nothing can be lost
+	return w.verified(io.Discard, f) == nil
 }

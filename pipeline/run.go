@@ -153,6 +153,9 @@ func recordPlan(f *folder, p *Plan, cfg Config) error {
 	if err := refuseChanged(changed); err != nil {
 		return err
 	}
+	if err := p.refuseForeign(f.disk, f.core, events, cfg, f.path); err != nil {
+		return err
+	}
 	if err := f.record(events...); err != nil {
 		return err
 	}
