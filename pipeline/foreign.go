@@ -68,7 +68,7 @@ func (p *Plan) refuseForeign(on disk.Disk, core *batch.Batch, events []batch.Eve
 		more = fmt.Sprintf(" (the first of %d)", found)
 	}
 	return unrecorded(filepath.Join(folder, videosName, filepath.FromSlash(first.Plan.File))+more,
-		fmt.Sprintf("move it away, or give pair %s another id: its video would be written over it", first.ID))
+		fmt.Sprintf("move it away, or give pair %s another id. If this batch made it, the journal is an old copy: put the newest back", first.ID))
 }
 
 // unrecorded refuses what lies where videos of a batch go and is none of it, as far as

@@ -186,3 +186,35 @@ func TestOwnCopyIsReplaced(t *testing.T) {
 		t.Errorf("%+v, %d creates", report.Totals, r.provider.Meter().Creates)
 	}
 }
+
+// A journal that was emptied or removed is refused by a run and, before it asks anybody,
+// by its preview: what it knew is paid for already.
+func TestEmptiedJournalIsNotBegunAnew(t *testing.T) {
+	r := newRig(t, 3000, emulator.Options{})
+	plan := r.plan(1, "true")
+	r.run(plan)
+	in := func(name string) string { return filepath.Join(r.folder(), name) }
+	harms := []struct {
+		do   func() error
+		want string
+	}{
+		{func() error { return os.Truncate(in("journal.jsonl"), 0) }, "journal.jsonl is empty, but the report"},
+		{func() error { return os.Remove(in("report.json")) }, "job-000.mp4 exists, but no journal"},
+		{func() error { return os.Remove(in("journal.jsonl")) }, "job-000.mp4 exists, but no journal"},
+	}
+	for _, h := range harms {
+		if err := h.do(); err != nil {
+			t.Fatal(err)
+		}
+		_, previewErr := plan.Preview(r.config())
+		_, runErr := r.try(t.Context(), plan)
+		for _, err := range []error{previewErr, runErr} {
+			if !errors.Is(err, pipeline.ErrUsage) || !strings.Contains(err.Error(), h.want) {
+				t.Errorf("%v; want %q", err, h.want)
+			}
+		}
+	}
+	if n := r.provider.Meter().Creates; n != 1 {
+		t.Errorf("paid for %d times", n)
+	}
+}

@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/wanbatch/wanbatch/internal/batch"
+	"github.com/wanbatch/wanbatch/internal/journal"
 )
 
 // This file looks, before anything is done in a batch folder, whether its journal is
@@ -18,33 +21,39 @@ import (
 // checkAgainstReport refuses a journal that knows less than the report beside it, or nothing
 // of the videos beside it.
 func (f *folder) checkAgainstReport() error {
-	head := f.log.Head()
-	told, err := reportedHead(filepath.Join(f.path, reportJSON))
-	switch {
-	case err != nil:
+	told, err := reportedHead(f.path)
+	if err != nil {
 		return err
-	case told.Records > head.Records && f.core.Begin() == nil:
+	}
+	return checkJournal(f.core, f.log.Head(), told, f.path)
+}
+
+// checkJournal is checkAgainstReport for a journal with that head, beside a report that told
+// another.
+func checkJournal(core *batch.Batch, head journal.Head, told JournalHead, folder string) error {
+	switch {
+	case told.Records > head.Records && core.Begin() == nil:
 		return fmt.Errorf("%w: %s is empty, but the report beside it was made from %d records; put a copy of the journal back. "+
 			"Without it there is no record of what was paid for: to pay for everything again, move %s away",
-			ErrUsage, filepath.Join(f.path, journalName), told.Records, f.path)
+			ErrUsage, filepath.Join(folder, journalName), told.Records, folder)
 	case told.Records > head.Records || told.Records == head.Records && told.Head != head.Hash:
 		return fmt.Errorf("%w: %s has %d records, but the report beside it was made from %d, or from others; put the newest copy of the journal back. "+
 			"If this is the newest, %s accepts it: work that only the missing records show may then be paid for again",
-			ErrUsage, filepath.Join(f.path, journalName), head.Records, told.Records, CommandLine("report", []string{f.path}))
-	case f.core.Begin() != nil:
+			ErrUsage, filepath.Join(folder, journalName), head.Records, told.Records, CommandLine("report", []string{folder}))
+	case core.Begin() != nil:
 		return nil
 	}
-	if video := firstVideo(filepath.Join(f.path, videosName)); video != "" {
+	if video := firstVideo(filepath.Join(folder, videosName)); video != "" {
 		return unrecorded(video, "put a copy of the journal back. "+
-			"Without it there is no record of what was paid for: to pay for everything again, move "+f.path+" away")
+			"Without it there is no record of what was paid for: to pay for everything again, move "+folder+" away")
 	}
 	return nil
 }
 
-// reportedHead is the head of the journal that a report was made from, zero if there is
+// reportedHead is the head of the journal that a folder's report was made from, zero if there is
 // no report that tells. It stands near the beginning of the file.
-func reportedHead(report string) (told JournalHead, err error) {
-	f, err := os.Open(report)
+func reportedHead(folder string) (told JournalHead, err error) {
+	f, err := os.Open(filepath.Join(folder, reportJSON))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return told, nil

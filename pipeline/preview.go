@@ -37,6 +37,10 @@ func (p *Plan) Preview(cfg Config) (*Preview, error) {
 	core := batch.New(batchSettings(p, cfg), []batch.LaneSettings{laneSettings(p)})
 	folder := FolderOf(cfg.Output, &p.Manifest)
 	pv := &Preview{}
+	told, err := reportedHead(folder) // before a journal that may grow meanwhile
+	if err != nil {
+		return nil, err
+	}
 	head, err := readFolder(folder, core)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -46,6 +50,9 @@ func (p *Plan) Preview(cfg Config) (*Preview, error) {
 		if pv.Report, err = newReport(core, head, folder); err != nil {
 			return nil, err
 		}
+	}
+	if err := checkJournal(core, head, told, folder); err != nil {
+		return nil, err
 	}
 	events, changed, err := planEvents(core, p, cfg, folder)
 	if err != nil {

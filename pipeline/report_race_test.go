@@ -109,7 +109,7 @@ func TestReportTellsTheNewest(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		if told, err := reportedHead(filepath.Join(f.path, reportJSON)); err != nil || told.Records != f.log.Head().Records {
+		if told, err := reportedHead(f.path); err != nil || told.Records != f.log.Head().Records {
 			t.Errorf("report.json is of %d records, the journal has %d: %v", told.Records, f.log.Head().Records, err)
 		}
 	})
