@@ -131,18 +131,25 @@ func TestASnapshotOfOurModelIsOurs(t *testing.T) {
 	}
 }
 
-// Where no server tells the time, the clocks of two runs alone do not prove that a
-// doubt with no task before it is young.
+// Where no server tells the time in one of two runs, their clocks alone do not prove
+// that a doubt with no task before it is young.
 func TestAFirstDoubtWithoutTheProvidersClock(t *testing.T) {
-	r := newRig(t, 1, exclusive(ExclusiveAll))
-	r.clockless()
-	r.clockless()
-	r.answer(r.await(OpCreate), Observation{Result: Unknown})
-	r.crash(6 * time.Hour) // 30 h in truth
-	r.clockless()
-	r.clockless()
-	if r.count(Absent) != 0 {
-		t.Error("absent by clocks of two runs alone")
+	type list = func(*rig, ...Row)
+	for name, lists := range map[string][2]list{
+		"in neither run": {(*rig).clockless, (*rig).clockless},
+		"in the first":   {(*rig).list, (*rig).clockless},
+		"in the second":  {(*rig).clockless, (*rig).list},
+	} {
+		r := newRig(t, 1, exclusive(ExclusiveAll))
+		lists[0](r)
+		lists[0](r)
+		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		r.crash(6 * time.Hour) // 30 h in truth
+		lists[1](r)
+		lists[1](r)
+		if r.state("j0") != StateQuarantined {
+			t.Errorf("a clock %s: %s by clocks of two runs alone", name, r.state("j0"))
+		}
 	}
 }
 
@@ -199,21 +206,23 @@ func TestABlindListAtTheStart(t *testing.T) {
 	}
 }
 
-// A task that was adopted by evidence is a reference as well.
+// A task that was adopted by evidence is a reference as well, also where no server
+// tells the time: lists that miss it settle nothing.
 func TestListsThatHideAnAdoptedTask(t *testing.T) {
-	r := newRig(t, 2, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
-	r.baseline()
-	r.answer(r.await(OpCreate), Observation{Result: Unknown})
-	row := Row{Task: "orphan", Model: "move", Status: StatusPending}
-	r.list(row)
-	r.list(row)
-	r.wantState("j0", StateQueued)
-	r.deliver()
-	r.answer(r.await(OpCreate), Observation{Result: Unknown})
-	r.list()
-	r.list()
-	if r.count(Absent) != 0 {
-		t.Errorf("absent by two lists that miss an adopted task of this run, ended %v ago", r.now.Sub(r.last(Ended).At))
+	for _, list := range []func(*rig, ...Row){(*rig).list, (*rig).clockless} {
+		r := newRig(t, 2, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+		list(r)
+		list(r)
+		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		row := Row{Task: "orphan", Model: "move", Status: StatusPending}
+		list(r, row)
+		list(r, row)
+		r.wantState("j0", StateQueued)
+		r.deliver()
+		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		list(r)
+		list(r)
+		r.wantState("j1", StateInDoubt)
 	}
 }
 
@@ -271,7 +280,7 @@ func TestListsThatHideWhatTheyShowed(t *testing.T) {
 // What is too old to be listed may be missing, and what was made later than the
 // provider's clock says is no measure.
 func TestListsThatNeedNotShowIt(t *testing.T) {
-	for _, age := range []time.Duration{23*time.Hour + 59*time.Minute, -time.Minute} {
+	for _, age := range []time.Duration{23*time.Hour + 57*time.Minute, -time.Minute} {
 		r, _ := doubtBesideAStranger(t, age)
 		r.list()
 		if r.list(); r.count(Absent) != 1 {
@@ -602,4 +611,140 @@ func TestHidingListsAfterALook(t *testing.T) {
 		r.list() // still blind
 	}
 	r.wantState("j1", StateInDoubt)
+}
+
+// Lists of a doubt show a stranger's task of an hour ago, and the next does not: it lags,
+// and two in a row must be whole.
+func TestListsThatShowATaskAndHideIt(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveAll))
+	theirs := stranger("theirs")
+	theirs.Made = r.now.Add(-time.Hour)
+	r.baseline(theirs)
+	r.refuseCreate(ClassThrottle, time.Hour)
+	r.crash(time.Minute)
+	r.baseline() // these lists lag, so this run knows of nothing
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.list(theirs)
+	r.list()
+	r.wantState("j0", StateInDoubt)
+}
+
+// Our task before the doubt is just leaving the lists, which missed it once while it
+// lived: they need not show it any more, and it says nothing of a doubt of a day later.
+func TestATaskThatLeavesTheLists(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.baseline()
+	r.submit()
+	made := r.last(Intended).At
+	r.look(StatusRunning)
+	r.refuseCreate(ClassThrottle, time.Hour)
+	r.list() // misses it
+	r.look(StatusSucceeded)
+	r.store()
+	r.now = made.Add(23*time.Hour + 57*time.Minute)
+	r.list()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.list()
+	r.list()
+	if age := r.now.Sub(made); r.count(Absent) != 1 || age >= 24*time.Hour {
+		t.Errorf("the doubt is not settled by two lists that miss a task of %v ago: %s", age, r.state("j1"))
+	}
+}
+
+// Nor need they show a task from before the machine slept for a day, where no server
+// tells the time.
+func TestATaskFromBeforeASleepLeftTheLists(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+	r.clockless()
+	r.clockless()
+	r.submit()
+	r.look(StatusRunning)
+	r.b.Slept(24 * time.Hour)
+	r.look(StatusSucceeded)
+	r.clockless()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.clockless()
+	r.clockless()
+	if r.count(Absent) != 1 {
+		t.Errorf("the doubt is not settled by two lists that miss a task of yesterday: %s", r.state("j1"))
+	}
+}
+
+// Lists are not blind because they miss a task that runs still, but was made before the
+// machine slept for a day.
+func TestARunningTaskFromBeforeASleep(t *testing.T) {
+	r := newRig(t, 2)
+	r.baseline()
+	r.submit()
+	r.look(StatusRunning)
+	r.refuseCreate(ClassBurst, 0)
+	r.b.Slept(24 * time.Hour)
+	r.slept()
+	if n := r.b.Lane(0).Misses; n != 0 {
+		t.Errorf("%d lists are said to miss a task that they show for 24 hours", n)
+	}
+}
+
+// Nor are those of a run that begins a moment after a create, which may lag so much.
+func TestARunningTaskTooYoungForALaggingList(t *testing.T) {
+	r := newRig(t, 2)
+	r.baseline()
+	r.submit()
+	r.crash(10 * time.Second)
+	r.list()
+	r.look(StatusRunning)
+	r.list()
+	if n := r.b.Lane(0).Misses; n != 0 {
+		t.Errorf("%d lists are said to miss a task of %v ago", n, r.now.Sub(r.last(Accepted).At))
+	}
+}
+
+// Where no server tells the time, a list of a doubt that lags hides only what is too young
+// for it: that is no reason to go on asking.
+func TestListsThatLagWithoutAClock(t *testing.T) {
+	r := newRig(t, 1)
+	r.clockless()
+	r.clockless()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	e := r.await(OpList)
+	young := stranger("young")
+	young.Made = r.now.Add(-time.Second)
+	r.answer(e, Observation{Result: Listed, Complete: true, Pages: 1, Rows: []Row{young}})
+	r.clockless() // another server, a few seconds behind
+	r.wantState("j0", StateQuarantined)
+}
+
+// A task that was made a few minutes before the create by the provider's clock may be
+// its own, since that is known from a list minutes ago; one of an hour before is not.
+func TestCandidatesByTheirAge(t *testing.T) {
+	for before, want := range map[time.Duration]State{
+		5 * time.Minute: StateQueued, -time.Second: StateQueued, time.Hour: StateQuarantined,
+	} {
+		r := newRig(t, 1, exclusive(ExclusiveAll))
+		r.baseline()
+		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		orphan := Row{Task: "orphan", Model: "move", Status: StatusPending, Made: r.now.Add(-before)}
+		r.list(orphan)
+		r.list(orphan)
+		if got := r.state("j0"); got != want {
+			t.Errorf("a task made %v before the create: %s, want %s", before, got, want)
+		}
+	}
+}
+
+// A mistyped id that a person adopted is no task that lists must show: the next doubt is
+// settled as ever.
+func TestListsNeedNotShowAMistypedAdoption(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.now = r.now.Add(2 * time.Hour)
+	r.resolve("j0", Adopted, "slip")
+	r.list()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.list()
+	r.list()
+	if r.count(Absent) != 1 {
+		t.Errorf("the doubt is not settled by two lists without a mistyped id: %s", r.state("j1"))
+	}
 }
