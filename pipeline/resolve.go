@@ -21,9 +21,12 @@ const (
 	Abandon  Verdict = "abandon"  // give the job up
 )
 
-// Resolve records a person's decision about a quarantined job of a batch folder, or
-// about one whose create has been in doubt for an hour, durably, and writes the report
-// anew. task is the task to adopt and empty otherwise. It calls nobody: the next [Run]
+// ResolveAfter is how old a create in doubt must be before a person can settle it.
+const ResolveAfter = batch.DoubtRipe
+
+// Resolve records a person's decision about a quarantined job of a batch folder, about
+// one whose create has been in doubt for [ResolveAfter], or about one whose task a person
+// adopted and no run has seen running, durably, and writes the report anew. task is the task to adopt and empty otherwise. It calls nobody: the next [Run]
 // acts on it. Errors match [ErrUsage] if the decision does not fit and [ErrLocked] while
 // a run holds the folder.
 func Resolve(folder, job string, v Verdict, task string) (*Report, error) {

@@ -144,13 +144,16 @@ func newFailure(job batch.Job, folder string) *Failure {
 	case a.Outcome == batch.Quarantined:
 		return &Failure{Code: codeAbandoned, Message: "abandoned by a person; whether its create made a task was never known",
 			Hint: "look at the provider's bill for " + suspects(a)}
-	case a.End != nil && a.End.Status == batch.StatusCanceled:
+	case a.End != nil && a.End.Status == batch.StatusCanceled && !a.End.Usage.Valid:
 		return &Failure{Code: codeCanceled, Message: "the task was canceled before it ran",
 			Hint: "run again with --retry-failed to submit it again", Charged: charged(job)}
 	}
 	f := &Failure{Code: a.Code, Message: a.Message, Hint: hint(a.Class, a.Code, a.Message), Charged: charged(job)}
 	if f.Message == "" {
 		f.Message = "the provider gave no reason"
+	}
+	if a.End != nil && a.End.Usage.Valid {
+		f.Hint = a.End.Usage.Decimal.String() + " s of output may have been billed, so no run submits it again by itself: look at the provider's bill, then run again with --retry-failed"
 	}
 	return f
 }

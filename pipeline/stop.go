@@ -76,7 +76,7 @@ func hint(class batch.Class, code, message string) string {
 		}
 		return bucketHint(store.CodeIn(message)) // of a record only the text is left
 	case batch.CodeUnknownTask:
-		return "if it was adopted by hand, it may be the wrong task: its job is lost once the life of a task is over (limits.task_life), and run --retry-failed then submits it again"
+		return "if it was adopted by hand, it may be the wrong task: wanbatch resolve takes that back"
 	case batch.CodeListsMiss:
 		return "run again later; if lists stay incomplete, ask the provider's support why"
 	}

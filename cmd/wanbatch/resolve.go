@@ -22,7 +22,8 @@ func (p *program) resolveCommand() *cobra.Command {
 		Short:                 "settle a quarantined job: adopt a task, submit again, or give up",
 		Long: "Records a person's decision about a job of which nobody can tell whether its\n" +
 			"create made a task: a quarantined one, or one that has been in doubt for\n" +
-			"an hour and that no run settles, say, because its key is gone. wanbatch status\n" +
+			"an hour and that no run settles, say, because its key is gone. An adopted task\n" +
+			"that no run has seen running can be taken back like this. wanbatch status\n" +
 			"names the candidates; the provider's console and bill show what exists. Nothing\n" +
 			"is sent: the next run acts on the decision. The money held for the create in\n" +
 			"doubt stays held in any case.\n\n" +

@@ -95,9 +95,6 @@ func (p *printer) problems(r *pipeline.Report) {
 	}
 }
 
-// ripe is how old a create in doubt must be before a person can settle it.
-const ripe = time.Hour
-
 // doubts has one line for each create whose outcome only the lists of a key can show
 // that the provider refuses, and the commands that settle it should that key be gone.
 func (p *printer) doubts(r *pipeline.Report, folder string) {
@@ -107,7 +104,7 @@ func (p *printer) doubts(r *pipeline.Report, folder string) {
 	for _, j := range r.Jobs {
 		if n := len(j.Attempts); n > 0 && (j.State == pipeline.StateInDoubt || j.State == pipeline.StateSubmitting) {
 			p.prose("  " + j.ID + " " + string(j.State) + ": a run with the key of its create may settle it; if that key is gone, settle it from " +
-				j.Attempts[n-1].At.Add(ripe).Local().Format(time.DateTime) + " on by one of these, of which --resubmit may pay twice")
+				j.Attempts[n-1].At.Add(pipeline.ResolveAfter).Local().Format(time.DateTime) + " on by one of these, of which --resubmit may pay twice")
 			for _, verdict := range [][]string{{"--adopt", "TASK"}, {"--resubmit"}, {"--abandon"}} {
 				p.line("    %s", pipeline.CommandLine("resolve", []string{filepath.ToSlash(folder), j.ID}, verdict...))
 			}

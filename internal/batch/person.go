@@ -44,12 +44,12 @@ func (b *Batch) Resolve(id string, kind Kind, task string, now, wall time.Time) 
 		events = []Event{{Kind: Quarantined, At: now, Job: id, Attempt: j.attempt().N, Tasks: j.attempt().Candidates, By: ByOperator}}
 	case j.state == StateSubmitting || j.state == StateInDoubt:
 		made := j.attempt().At
-		if theirs := j.attempt().Clock; made.Sub(wall) > doubtRipe || !theirs.IsZero() && made.After(wall) {
+		if theirs := j.attempt().Clock; made.Sub(wall) > DoubtRipe || !theirs.IsZero() && made.After(wall) {
 			made = theirs // the journal is ahead of a clock that was put right: zero is old
 		} else {
 			made = later(made, theirs)
 		}
-		if from := made.Add(doubtRipe); wall.Before(from) {
+		if from := made.Add(DoubtRipe); wall.Before(from) {
 			return nil, fmt.Errorf("job %s is in doubt; a run may settle it by itself; by hand it can be from %s on, when its task would be known to everyone",
 				id, from.Format(time.RFC3339))
 		}

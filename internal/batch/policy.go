@@ -67,7 +67,6 @@ const (
 	diskMemory              = 10 * time.Minute     // after which the next one is the first again
 	ceilingStep             = 10 * time.Minute     // a ceiling learned from a refusal rises by one
 	clockDrift              = time.Minute          // what our clock may gain on the provider's before that is asked for again
-	doubtRipe               = time.Hour            // before a person settles a doubt: then the first lists of any run show its task
 	listEvery               = 10 * time.Minute     // strangers are counted at least this often while creating
 	tailFactor              = 6                    // the last few jobs are this many for each task that runs at once
 	longestSleep            = 365 * 24 * time.Hour // of a machine that wakes up again
@@ -81,6 +80,10 @@ const (
 	taskRefusalTries        = 10                   // refusals of looks in a row, each of which may be about its task alone, before they are believed
 	refusalWithoutCodeTries = 5                    // looks refused without a code (by a proxy, say) in a row before they are believed
 )
+
+// DoubtRipe is how old a create in doubt must be before a person settles it: then the
+// first lists of any run show its task.
+const DoubtRipe = time.Hour
 
 // MaxLooks is how many queries and cancels are outstanding at most, over all
 // lanes; besides them each lane has at most one create and one list.
