@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -520,5 +521,79 @@ func TestMistypedAdoptionIsTakenBack(t *testing.T) {
 			}
 		}
 		r.await(OpCreate)
+	}
+}
+
+// With a key of another account, lists need not show what the one before made: a doubt
+// is settled as ever.
+func TestAnotherAccountsListsNeedNotShowOurTask(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+	r.baseline()
+	r.submit()
+	r.deliver()
+	r.refuseCreate(ClassThrottle, time.Hour)
+	r.changeKey("k2")
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.list()
+	r.list()
+	if r.count(Absent) != 1 {
+		t.Errorf("the doubt is not settled by two lists without a task of another key: %s", r.state("j1"))
+	}
+}
+
+// A person adopts a stranger's task by mistake, on a lane where nothing else uses our key.
+// That teaches no key: a create in doubt is not proved absent because its task is of another.
+func TestAnAdoptionByHandTeachesNoKey(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveKey))
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	theirs := stranger("theirs")
+	r.list(theirs)
+	r.list(theirs)
+	r.resolve("j0", Adopted, "theirs")
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made "orphan"
+	orphan := Row{Task: "orphan", Model: "move", Status: StatusPending, KeyID: "1"}
+	r.list(theirs, orphan)
+	r.list(theirs, orphan)
+	r.wantState("j1", StateQuarantined)
+}
+
+// Nor does a task of the run before, with an older key, whose job has a newer one.
+func TestAnOldTaskTeachesNoKey(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveKey))
+	r.baseline()
+	_, old := r.submit()
+	r.look(StatusFailed, func(o *Observation) { o.Class = ClassRetry })
+	r.changeKey("k2")
+	failed := Row{Task: old, Model: "move", Status: StatusFailed, KeyID: "1"}
+	r.baseline(failed)
+	_, task := r.submit()
+	r.apply(Event{Kind: Planned, Job: "j1", Plan: testPlan("j1")})
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made "orphan"
+	rows := []Row{{Task: task, Model: "move", Status: StatusRunning, KeyID: "2"},
+		{Task: "orphan", Model: "move", Status: StatusPending, KeyID: "2"}, failed}
+	r.list(rows...)
+	r.list(rows...)
+	if r.count(Adopted) != 1 {
+		t.Errorf("the task of j1, made with this run's key, is not adopted: %s", r.state("j1"))
+	}
+}
+
+// More unknown tasks than one event can name, one of which may be ours, make an exclusive
+// lane shared: those without a name are never adopted for a later doubt.
+func TestMoreCandidatesThanCanBeNamed(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveKey))
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	rows := make([]Row, mostNamed+1)
+	for i := range rows {
+		rows[i] = stranger(fmt.Sprint("s", i))
+	}
+	r.list(rows...)
+	r.list(rows...)
+	r.wantState("j0", StateQuarantined)
+	if got := r.b.Lane(0).Exclusive; got != Shared {
+		t.Errorf("the lane is %s", got)
 	}
 }

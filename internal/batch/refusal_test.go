@@ -410,3 +410,135 @@ func TestListsThatFailForGood(t *testing.T) {
 		}
 	}
 }
+
+// A result whose URL is refused, or which the provider does not know any more, is none of
+// which it tells: where lists are refused as well, the run ends.
+func TestListsRefusedBesideAResultThatIsRefused(t *testing.T) {
+	for _, code := range []string{"", CodeUnknownTask} {
+		r := newRig(t, 1)
+		r.baseline()
+		r.submit()
+		r.look(StatusSucceeded)
+		r.crash(48 * time.Hour)
+		r.play(r.now.Add(24*time.Hour), func(e Effect) Observation {
+			if e.Op == OpFetch {
+				return Observation{Result: Forbidden, Code: code}
+			}
+			return Observation{Result: Failed, Class: ClassAccount, Code: "AccessDenied"}
+		})
+		if r.b.View().Stop != StopAccount {
+			t.Errorf("code %q: a day on, the run still asks", code)
+		}
+	}
+}
+
+// A task that is refused for ever is not lost by our clock, which may be days ahead: not
+// where no server tells the time in this run, nor where none did when it was made.
+func TestARefusedTaskIsNotLostByOurClock(t *testing.T) {
+	for _, dated := range []bool{true, false} { // when it was made
+		r := newRig(t, 1)
+		first, answer := r.clockless, Observation{Result: Listed, Complete: true, Pages: 1, Clock: epoch.Add(time.Minute)}
+		if dated {
+			first, answer.Clock = r.list, time.Time{}
+		}
+		first()
+		first()
+		r.submit()
+		r.crash(50 * time.Hour) // in truth: one minute
+		r.play(r.now.Add(time.Hour), func(e Effect) Observation {
+			if e.Op == OpList {
+				return answer
+			}
+			return Observation{Result: Failed, Class: ClassInput, Code: "TaskNotFound"}
+		})
+		if s := r.state("j0"); s != StateQueued {
+			t.Errorf("dated when it was made %v: %s", dated, s)
+		}
+	}
+}
+
+// One list that fails beside a task that runs, or is refused by a proxy without a code,
+// is no reason to stop, nor one to be reported at the end.
+func TestOneListThatFailsBesideATask(t *testing.T) {
+	for _, o := range []Observation{{Result: Failed, Class: ClassAccount}, {Result: Failed, Class: ClassRetry, Code: "InternalError"}} {
+		r := newRig(t, 2)
+		r.baseline()
+		r.submit()
+		r.look(StatusRunning)
+		r.refuseCreate(ClassBurst, 20*time.Minute) // then strangers are counted first
+		r.answer(r.await(OpList), o)
+		if v := r.b.View(); v.Stop != StopNone || v.StopCode != "" {
+			t.Errorf("%s: stop %q, code %q", o.Class, v.Stop, v.StopCode)
+		}
+	}
+}
+
+// Lists are asked for the provider's clock alone, after a sleep, and refused for hours:
+// looks tell of the task all the same, and the run goes on.
+func TestListsRefusedThatWereAskedForTheClock(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.look(StatusPending)
+	r.b.Slept(time.Hour)
+	r.play(r.now.Add(3*time.Hour), func(e Effect) Observation {
+		if e.Op == OpList {
+			return Observation{Result: Failed, Class: ClassAccount, Code: "AccessDenied"}
+		}
+		return Observation{Result: Looked, Status: StatusPending}
+	})
+	if v := r.b.View(); v.Stop != StopNone {
+		t.Errorf("stop %q %s beside a task that waits", v.Stop, v.StopCode)
+	}
+}
+
+// One list that fails ends no run which wants the provider's clock: the next tells it.
+func TestOneListThatFailsForTheClock(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.crash(72 * time.Hour)
+	for range unknownTries {
+		r.look(StatusUnknown)
+	}
+	r.answer(r.await(OpList), Observation{Result: Failed, Class: ClassRetry})
+	r.list()
+	r.look(StatusUnknown)
+	r.wantState("j0", StateLost)
+}
+
+// A network that is down for hours ends no run, though there is nothing else to do.
+func TestANetworkThatIsDown(t *testing.T) {
+	r := newRig(t, 1)
+	r.play(r.now.Add(3*time.Hour), func(Effect) Observation {
+		return Observation{Result: Failed, Class: ClassRetry}
+	})
+	if v := r.b.View(); v.Stop != StopNone {
+		t.Fatalf("stop %q %s", v.Stop, v.StopCode)
+	}
+	r.baseline()
+	r.submit()
+}
+
+// Nor do lists that miss pages for hours beside a task that runs, or a create in doubt.
+func TestListsThatAreNeverWholeBesideATask(t *testing.T) {
+	for _, doubt := range []bool{false, true} {
+		r := newRig(t, 2)
+		r.baseline()
+		if doubt {
+			r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		} else {
+			r.submit()
+			r.refuseCreate(ClassBurst, 20*time.Minute)
+		}
+		r.play(r.now.Add(3*time.Hour), func(e Effect) Observation {
+			if e.Op == OpList {
+				return Observation{Result: Listed, Rows: r.mine()}
+			}
+			return Observation{Result: Looked, Status: StatusRunning}
+		})
+		if v := r.b.View(); v.Stop != StopNone {
+			t.Errorf("in doubt %v: stop %q %s", doubt, v.Stop, v.StopCode)
+		}
+	}
+}

@@ -108,3 +108,50 @@ func TestDoubtOfAFastClockIsAPersons(t *testing.T) {
 		t.Errorf("2 days later: %v", err)
 	}
 }
+
+// A download that fails after a sleep keeps its URL until the provider's clock says that
+// it has ended: ours may only have been set ahead.
+func TestURLIsKeptUntilTheProviderSaysItEnded(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.look(StatusSucceeded)
+	fetch := func() (anew bool) {
+		e := r.await(OpFetch)
+		r.answer(e, Observation{Result: Failed, Class: ClassRetry})
+		return e.Anew
+	}
+	fetch()
+	r.b.Slept(25 * time.Hour)
+	if fetch() {
+		t.Error("asked for anew by our clock alone")
+	}
+	r.slept()
+	if !fetch() {
+		t.Error("not asked for anew, though it has ended by the provider's clock")
+	}
+}
+
+// And one that nobody has tried yet is tried, whatever the clocks say.
+func TestURLIsTriedThoughItEnded(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.look(StatusSucceeded, func(o *Observation) { o.Times.Expires = r.now.Add(-time.Second) })
+	if e := r.await(OpFetch); e.Anew {
+		t.Error("another URL is asked for before this one is tried")
+	}
+}
+
+// The journal is half an hour ahead, no server tells the time: its doubt is no person's
+// a minute after its create.
+func TestDoubtOfAClockThatIsLittleAhead(t *testing.T) {
+	r := newRig(t, 1)
+	r.clockless()
+	r.clockless()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	wall := r.now.Add(-30 * time.Minute) // put right
+	if _, err := r.b.Resolve("j0", Abandoned, "", r.now, wall.Add(time.Minute)); err == nil {
+		t.Error("settled by hand a minute after its create")
+	}
+}
