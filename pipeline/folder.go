@@ -68,6 +68,7 @@ func openFolder(ctx context.Context, path string, core *batch.Batch, create bool
 	if err := f.checkAgainstReport(); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
+	f.file, _ = root.Lstat(journalName)
 	return f, nil
 }
 
@@ -80,7 +81,6 @@ func (f *folder) replay(create bool) error {
 		return journalError(f.path, err)
 	}
 	f.log = log
-	f.file, _ = f.root.Lstat(journalName)
 	return nil
 }
 
