@@ -93,7 +93,7 @@ func TestResolveOldDoubt(t *testing.T) {
 			if err != nil || before.Jobs[0].State != StateInDoubt || before.Complete {
 				t.Fatalf("%v, %+v", err, before)
 			}
-			if _, err := Run(t.Context(), d.plan, d.cfg); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "wanbatch resolve DIR job-0") {
+			if _, err := Run(t.Context(), d.plan, d.cfg); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "wanbatch resolve "+d.folder+" job-0") {
 				t.Fatalf("a run with another key: %v", err)
 			}
 			task, hold := "", before.Totals.BilledMax

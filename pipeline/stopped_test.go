@@ -41,15 +41,22 @@ func TestKeyRevokedInDoubt(t *testing.T) {
 	}
 }
 
-// A folder lies where a video belongs: that is said, and not that space is missing.
+// A folder is made where a video belongs, after the run has looked: that is said, and not
+// that space is missing.
 func TestFolderInTheWay(t *testing.T) {
 	r := newRig(t, 3000, emulator.Options{})
 	inTheWay := filepath.Join(r.folder(), "videos", "job-000.mp4")
-	if err := os.MkdirAll(inTheWay, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	plan := r.plan(1, "true")
-	_, err := r.try(t.Context(), plan)
+	_, err := r.try(t.Context(), plan, func(c *pipeline.Config) {
+		c.OnEvent = func(e pipeline.Event) {
+			r.events = append(r.events, e)
+			if e.Kind == "intended" {
+				if err := os.MkdirAll(inTheWay, 0o755); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
 	if err == nil || !strings.Contains(err.Error(), inTheWay+" is a folder, where the video of job job-000 belongs; move what is there away and run again") {
 		t.Errorf("ended with %v\n%s", err, r.trail())
 	}
