@@ -537,8 +537,8 @@ func TestListsThatAreNeverWholeBesideATask(t *testing.T) {
 			}
 			return Observation{Result: Looked, Status: StatusRunning}
 		})
-		if v := r.b.View(); v.Stop != StopNone {
-			t.Errorf("in doubt %v: stop %q %s", doubt, v.Stop, v.StopCode)
+		if v, n := r.b.View(), r.b.Lane(0).Misses; v.Stop != StopNone || n != 0 {
+			t.Errorf("in doubt %v: stop %q %s, %d lists are said to miss a task of ours", doubt, v.Stop, v.StopCode, n)
 		}
 	}
 }
