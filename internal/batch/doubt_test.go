@@ -280,16 +280,7 @@ func TestOldDoubtDoesNotWaitForLists(t *testing.T) {
 	r := newRig(t, 1, exclusive(ExclusiveAll))
 	r.baseline()
 	r.answer(r.await(OpCreate), Observation{Result: Unknown})
-	for end := r.now.Add(14 * 24 * time.Hour); r.now.Before(end) && r.state("j0") == StateInDoubt; {
-		if wake := r.pump(); !wake.IsZero() {
-			r.now = wake
-		}
-		for len(r.flying) > 0 {
-			e := r.flying[0]
-			r.flying = r.flying[1:]
-			r.answer(e, Observation{Result: Listed, Complete: false})
-		}
-	}
+	r.play(r.now.Add(14*24*time.Hour), func(Effect) Observation { return Observation{Result: Listed} })
 	r.wantState("j0", StateQuarantined)
 }
 
