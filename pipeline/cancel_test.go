@@ -346,10 +346,35 @@ func TestCancelAfterAMistypedKey(t *testing.T) {
 	if !errors.Is(err, pipeline.ErrAccount) {
 		t.Fatalf("with a mistyped key: %v", err)
 	}
-	if _, err := r.tryCancel(t.Context(), func(c *pipeline.Config) { c.APIKey = "sk-mistyped" }); !errors.Is(err, pipeline.ErrUsage) {
-		t.Errorf("the mistyped key cancels: %v", err)
+	if _, err := r.tryCancel(t.Context(), func(c *pipeline.Config) { c.APIKey = "sk-other" }); !errors.Is(err, pipeline.ErrUsage) {
+		t.Errorf("a key that no run used cancels: %v", err)
 	}
 	if report := r.cancel(); report.Totals.Failed == 0 {
 		t.Errorf("nothing was canceled: %+v", report.Totals)
+	}
+}
+
+// The key was changed, and the run with the new one created nothing, since no slot was
+// free. The old one is revoked: the new one cancels.
+func TestCancelAfterANewKey(t *testing.T) {
+	t.Parallel()
+	r, _ := slowRig(t)
+	plan := r.plan(6, "true")
+	r.leave(plan, onAccepted(3))
+	changed := func(c *pipeline.Config) { c.APIKey = "sk-changed" }
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	_, err := r.try(ctx, plan, changed, func(c *pipeline.Config) {
+		c.OnEvent = func(e pipeline.Event) {
+			if e.Kind == "running" {
+				stop()
+			}
+		}
+	})
+	if !errors.Is(err, pipeline.ErrInterrupted) {
+		t.Fatal(err)
+	}
+	if report, err := r.tryCancel(t.Context(), changed); err != nil || report.Totals.Failed != 2 {
+		t.Errorf("the new key cancels %d tasks: %v", report.Totals.Failed, err)
 	}
 }

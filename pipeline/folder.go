@@ -85,13 +85,13 @@ func (f *folder) replay(create bool) error {
 }
 
 // journalStands makes sure that the next run finds what this one records: what is
-// written to a journal that was removed or replaced meanwhile, nobody reads again.
+// written to a journal that was removed, replaced or cut meanwhile, nobody reads again.
 func (f *folder) journalStands() error {
 	if f.file == nil {
 		return nil
 	}
-	if now, err := f.root.Lstat(journalName); err != nil || !os.SameFile(now, f.file) {
-		return fmt.Errorf("%s was removed or replaced while this run wrote to it, so nothing more is created; put it back before the next run, which would pay again without it",
+	if now, err := f.root.Lstat(journalName); err != nil || !os.SameFile(now, f.file) || now.Size() < f.log.Size() {
+		return fmt.Errorf("%s was removed, replaced or written over while this run wrote to it, so nothing more is created; put it back before the next run, which would pay again without it",
 			filepath.Join(f.path, journalName))
 	}
 	return nil

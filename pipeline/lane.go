@@ -47,15 +47,41 @@ func holdLane(ctx context.Context, cfg Config, e endpoint, w *workers, f *folder
 		h.owner.Unsettled = h.until()
 	}
 	what := "lane " + e.origin + " with key " + w.key.Fingerprint()
-	var err error
+	_, err := os.Lstat(path)
+	isNew := errors.Is(err, fs.ErrNotExist)
+	var freed time.Time
 	h.lock, err = acquire(ctx, cfg, path, h.owner, what, func(last journal.Owner) error {
+		if info, err := os.Lstat(path); err == nil && !isNew && !last.Begun.Equal(h.owner.Begun) {
+			freed = info.ModTime()
+		}
 		return reserved(last, h.owner, path, func() (time.Time, error) { return w.earlierClock(ctx) })
 	})
 	if err != nil {
 		return nil, err
 	}
+	if err := settleLane(ctx, cfg, w.plan.Manifest, f.core, freed); err != nil {
+		return nil, errors.Join(err, h.release())
+	}
 	f.lane = h
 	return h, nil
+}
+
+// settleLane waits until lists show what another batch made on an exclusive lane before
+// it freed that. A task which only later lists show could be taken for our own.
+func settleLane(ctx context.Context, cfg Config, m Manifest, core *batch.Batch, freed time.Time) error {
+	const soon = 5 * time.Second // after its last record a run frees its lane
+	left := time.Until(freed.Add(time.Duration(float64(m.Limits.Settle) / cfg.Speed)))
+	closed := core.Closed()
+	ours := closed != nil && !freed.After(closed.At.Add(soon))
+	if left <= 0 || ours || m.Lane.Exclusive == ExclusiveNo {
+		return nil
+	}
+	cfg.OnEvent(Event{Time: time.Now().UTC(), Kind: EventWaiting, Message: fmt.Sprintf(
+		"another batch freed the lane just now; waiting %v (limits.settle) until lists surely show its tasks", left.Round(time.Second))})
+	if err := sleep(ctx, left); err != nil {
+		return fmt.Errorf("%w while waiting for the lane; nothing was submitted", ErrInterrupted)
+	}
+	return nil
 }
 
 // lanePath is the lock of a lane.

@@ -273,3 +273,34 @@ func TestForeignEndpoint(t *testing.T) {
 		}
 	}
 }
+
+// Another batch frees an exclusive lane. The next one waits until lists surely show what
+// that made: it would take it for the task of a create of its own whose request was lost.
+func TestHandoverOfAnExclusiveLane(t *testing.T) {
+	t.Parallel()
+	for _, exclusive := range []string{"true", "false"} {
+		r := newRig(t, 60, emulator.Options{ListLag: 100 * time.Second}, "lost-request:2")
+		r.leave(r.plan(1, exclusive), onAccepted(1))
+		waits := 0
+		count := func(c *pipeline.Config) {
+			on := c.OnEvent
+			c.OnEvent = func(e pipeline.Event) {
+				on(e)
+				if e.Kind == pipeline.EventWaiting {
+					waits++
+				}
+			}
+		}
+		next := r.plan(1, exclusive, func(m *pipeline.Manifest) { m.Name = "next" })
+		report := r.run(next, count)
+		want := map[string]int{"true": 1, "false": 0}[exclusive]
+		if waits != want || report.Totals.Quarantined != 1-want || report.Totals.Done != want || len(report.Jobs[0].Attempts) != 1+want {
+			t.Errorf("exclusive %s: waited %d times; %+v\n%s", exclusive, waits, report.Totals, r.trail())
+		}
+		waits = 0
+		r.run(r.plan(2, exclusive, func(m *pipeline.Manifest) { m.Name = "next" }), count)
+		if waits != 0 {
+			t.Errorf("exclusive %s: the batch that had the lane last waits for itself\n%s", exclusive, r.trail())
+		}
+	}
+}

@@ -613,6 +613,10 @@ func TestJournalRemovedMeanwhile(t *testing.T) {
 			text, err := os.ReadFile(path(r))
 			return errors.Join(err, os.Remove(path(r)), os.WriteFile(path(r), text, 0o600))
 		},
+		"written over": func(r *rig) error { // as some editors save: with what they had read
+			text, err := os.ReadFile(path(r))
+			return errors.Join(err, os.WriteFile(path(r), text[:len(text)/2], 0o600))
+		},
 	} {
 		r := newRig(t, 600, emulator.Options{})
 		harmed, after := false, 0
@@ -628,7 +632,7 @@ func TestJournalRemovedMeanwhile(t *testing.T) {
 				}
 			}
 		})
-		if err == nil || !strings.Contains(err.Error(), "removed or replaced") || !strings.Contains(err.Error(), path(r)) || after != 0 {
+		if err == nil || !strings.Contains(err.Error(), "removed, replaced or written over") || !strings.Contains(err.Error(), path(r)) || after != 0 {
 			t.Errorf("%s: %v; %d intents afterwards", name, err, after)
 		}
 	}

@@ -235,7 +235,7 @@ func (b *Batch) applyAttempt(j *job, e Event) {
 	case Quarantined:
 		if j.state == StateQueued { // a person takes an adoption back: the task is somebody else's
 			delete(b.byTask, a.Task)
-			l.excluded[a.Task] = true
+			j.withdrawn, j.canceled = false, false
 			l.forget(j, e.At)
 			a.Task = ""
 		}

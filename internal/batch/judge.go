@@ -245,7 +245,9 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 	l.refusalsWithoutCode, l.taskRefusals = 0, 0
 	if o.Status != StatusUnknown {
 		b.provesKey(l, j, a.Task)
-		l.remember([]Row{{Task: a.Task, Made: cmp.Or(a.Clock, o.Times.Submitted)}}, b.providerClock(l, now), l.unsettled != nil)
+		if !a.ByHand { // it may be of another model, or whatever else lists do not show
+			l.remember([]Row{{Task: a.Task, Made: cmp.Or(a.Clock, o.Times.Submitted)}}, b.providerClock(l, now), l.unsettled != nil)
+		}
 	}
 	unknowns := l.looked(j, o.Status, now)
 	e := &Event{Job: j.id, Attempt: a.N, Task: a.Task}
@@ -281,7 +283,7 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 // lose the result.
 func (b *Batch) doubtKey(l *lane, a *Attempt) {
 	if b.ofStrangeKey(l, a) && (b.canceling || !b.wantsClock(l)) {
-		b.dead = true
+		b.dead = !b.follows(l)
 		b.halt(StopSetup, Observation{Code: CodeUnknownTask,
 			Message: "task " + a.Task + ", made with another key, is not known under this one; run with a key of the same account"})
 	}
@@ -373,7 +375,7 @@ func (b *Batch) judgeFetch(j *job, o Observation, now time.Time) *Event {
 func (b *Batch) gone(j *job, o Observation, now time.Time) bool {
 	a, f, l := j.attempt(), &j.fetch, b.laneOf(j)
 	life := b.age(j, now)
-	now = b.urlTime(l, now)
+	now = b.clockOrWall(l, now)
 	if o.Code == CodeUnknownTask {
 		if f.unknowns++; f.unknowns < unknownTries {
 			return false

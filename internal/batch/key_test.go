@@ -597,3 +597,146 @@ func TestMoreCandidatesThanCanBeNamed(t *testing.T) {
 		t.Errorf("the lane is %s", got)
 	}
 }
+
+// A person adopts for one job by mistake the task of another's open doubt, and takes it
+// back: the doubt may still be settled by it.
+func TestTaskTakenBackMayBeADoubts(t *testing.T) {
+	for _, mistake := range []bool{false, true} {
+		r := newRig(t, 2, exclusive(ExclusiveAll))
+		r.baseline()
+		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		r.crash(25 * time.Hour)
+		r.baseline()
+		r.wantState("j0", StateQuarantined)
+		r.baseline()
+		c := r.await(OpCreate)
+		if c.Job != "j1" {
+			t.Fatal(c)
+		}
+		r.answer(c, Observation{Result: Unknown}) // it made t1
+		made := r.now
+		if mistake {
+			r.resolve("j0", Adopted, "t1") // beside the run's crash: the console shows t1
+			r.resolve("j0", Abandoned, "") // taken back: it is not j0's
+		}
+		r.crash(time.Minute)
+		row := Row{Task: "t1", Model: "move", Status: StatusRunning, Made: made}
+		r.list(row)
+		r.list(row)
+		if r.count(Absent) != 0 || r.state("j1") == StatePending || r.state("j1") == StateSubmitting {
+			t.Errorf("mistake %v: j1 is %s, absent %d: t1 is live and j1 is paid for again", mistake, r.state("j1"), r.count(Absent))
+		}
+	}
+}
+
+// What was withdrawn was the mistyped task, not the one adopted after it.
+func TestWithdrawalOfATaskTakenBack(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.now = r.now.Add(2 * time.Hour)
+	r.resolve("j0", Adopted, "slip") // a stranger's, that waits
+	r.crash(17 * time.Hour)
+	r.play(r.now.Add(10*time.Minute), func(e Effect) Observation {
+		switch e.Op {
+		case OpList:
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now}
+		case OpCancel:
+			return Observation{Result: Failed, Class: ClassRetry}
+		}
+		return Observation{Result: Looked, Status: StatusPending}
+	})
+	if r.count(Withdrawn) != 1 {
+		t.Fatal("not withdrawn")
+	}
+	r.resolve("j0", Adopted, "right")
+	r.crash(time.Minute)
+	r.play(r.now.Add(10*time.Minute), func(e Effect) Observation {
+		switch e.Op {
+		case OpList:
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now}
+		case OpCancel:
+			return Observation{Result: TooLate}
+		case OpCreate:
+			return Observation{Result: Unknown}
+		}
+		return Observation{Result: Looked, Status: StatusCanceled} // somebody canceled it in the console
+	})
+	if r.count(Again) != 0 || r.count(Intended) != 1 {
+		t.Errorf("submitted again by itself: %d again by %q, %d intents", r.count(Again), r.last(Again).By, r.count(Intended))
+	}
+}
+
+// A task that this key knows is followed to its file beside one that it does not.
+func TestStrangeTaskEndsNotTheOthers(t *testing.T) {
+	r := newRig(t, 2, func(_ *Settings, l *LaneSettings) { l.Ahead, l.Running = 0, 2 })
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // j0 on account A, key k1
+	row := Row{Task: "t0", Model: "move", Status: StatusRunning, Made: r.now}
+	r.list(row)
+	r.list(row)
+	r.wantState("j0", StateQuarantined)
+	r.refuseCreate(ClassThrottle, time.Hour)
+	r.changeKey("kB")
+	r.baseline()
+	_, onB := r.submit() // j1 on B
+	r.resolve("j0", Adopted, "t0")
+	r.changeKey("k1")
+	start := r.now
+	r.play(r.now.Add(2*time.Hour), func(e Effect) Observation {
+		switch {
+		case e.Op == OpList:
+			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now, Rows: []Row{row}}
+		case e.Op == OpQuery && e.Task == onB:
+			return Observation{Result: Looked, Status: StatusUnknown}
+		case e.Op == OpQuery && r.now.Sub(start) < 20*time.Minute:
+			return Observation{Result: Looked, Status: StatusRunning}
+		case e.Op == OpQuery:
+			return Observation{Result: Looked, Status: StatusSucceeded, Times: Times{Expires: r.now.Add(24 * time.Hour)}}
+		case e.Op == OpFetch:
+			return Observation{Result: Fetched, Artifact: &Artifact{Path: "x.mp4", Bytes: 1}}
+		}
+		return Observation{Result: Rejected, Class: ClassThrottle, Code: "Throttling"}
+	})
+	if r.state("j0") != StateDone {
+		t.Errorf("j0 is %s, its run ended after %v: %s", r.state("j0"), r.now.Sub(start), r.b.View().StopNote)
+	}
+}
+
+// A run that only cancels, with the key of one of two accounts, goes on with the tasks
+// of that.
+func TestCancelBesideAStrangeTask(t *testing.T) {
+	r := newRig(t, 2, func(_ *Settings, l *LaneSettings) { l.Ahead, l.Running = 0, 2 })
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // j0 on account A, key k1
+	row := Row{Task: "t0", Model: "move", Status: StatusRunning, Made: r.now}
+	r.list(row)
+	r.list(row)
+	r.refuseCreate(ClassThrottle, time.Hour)
+	r.changeKey("kB")
+	r.baseline()
+	_, onB := r.submit()
+	r.resolve("j0", Adopted, "t0")
+	r.b = replay(t, r.settings, []LaneSettings{r.lane}, r.events)
+	r.b.CancelQueued()
+	r.flying = nil
+	r.apply(Event{Kind: Opened, Run: &Run{ID: "c", Key: "kB"}})
+	n := 0
+	r.play(r.now.Add(time.Hour), func(e Effect) Observation {
+		switch {
+		case e.Task != onB && e.Op == OpCancel:
+			return Observation{Result: Failed, Class: ClassInput, Code: "InvalidParameter"}
+		case e.Task != onB:
+			return Observation{Result: Looked, Status: StatusUnknown}
+		case e.Op == OpCancel:
+			if n++; n == 1 {
+				return Observation{Result: Failed, Class: ClassThrottle, RetryAfter: time.Minute}
+			}
+			return Observation{Result: Canceled}
+		}
+		return Observation{Result: Looked, Status: StatusCanceled}
+	})
+	if r.state("j1") != StateFailed {
+		t.Errorf("j1 is %s after %d cancels; %s", r.state("j1"), n, r.b.View().StopNote)
+	}
+}

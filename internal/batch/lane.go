@@ -156,8 +156,8 @@ func (b *Batch) providerClock(l *lane, now time.Time) time.Time {
 	return now
 }
 
-// urlTime is the clock by which a URL ends: the provider's, where it is known.
-func (b *Batch) urlTime(l *lane, now time.Time) time.Time {
+// clockOrWall is the provider's clock where it is known, else ours.
+func (b *Batch) clockOrWall(l *lane, now time.Time) time.Time {
 	if theirs := b.providerClock(l, now); !theirs.IsZero() {
 		return theirs
 	}

@@ -137,10 +137,12 @@ func (b *Batch) nextFetch(now time.Time) (Step, bool) {
 }
 
 // expired reports whether the URL of a result that could not be had has ended: the worker
-// may hold it still, where a new one, or none, tells more.
+// may hold it still, where a new one, or none, tells more. Where only our clock says so,
+// it is kept while lists may tell the provider's.
 func (b *Batch) expired(j *job, now time.Time) bool {
 	l := b.laneOf(j)
-	return j.fetch.fails > 0 && b.urlTime(l, now).After(j.attempt().End.Expires) && !b.wantsClock(l)
+	return j.fetch.fails > 0 && b.clockOrWall(l, now).After(j.attempt().End.Expires) &&
+		(!b.wantsClock(l) || l.listFails >= oldTries)
 }
 
 // about makes an effect on the newest task of a job.

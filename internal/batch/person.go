@@ -44,8 +44,8 @@ func (b *Batch) Resolve(id string, kind Kind, task string, now, wall time.Time) 
 		events = []Event{{Kind: Quarantined, At: now, Job: id, Attempt: j.attempt().N, Tasks: j.attempt().Candidates, By: ByOperator}}
 	case j.state == StateSubmitting || j.state == StateInDoubt:
 		made := j.attempt().At
-		if theirs := j.attempt().Clock; made.Sub(wall) > DoubtRipe || !theirs.IsZero() && made.After(wall) {
-			made = theirs // the journal is ahead of a clock that was put right: zero is old
+		if theirs := j.attempt().Clock; made.Sub(wall) > listWindow || !theirs.IsZero() && made.After(wall) {
+			made = theirs // the journal is ahead of a clock that was put right: where nobody tells when, it is old
 		} else {
 			made = later(made, theirs)
 		}

@@ -542,3 +542,51 @@ func TestListsThatAreNeverWholeBesideATask(t *testing.T) {
 		}
 	}
 }
+
+// A result that the bucket refused is followed by nobody: refused lists end the run.
+func TestRefusedListsBesideALeftResult(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.baseline()
+	_, first := r.submit()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	start := r.now
+	r.play(r.now.Add(30*time.Hour), func(e Effect) Observation {
+		switch {
+		case e.Op == OpList:
+			return Observation{Result: Failed, Class: ClassAccount, Code: "AccessDenied"}
+		case e.Op == OpQuery && e.Task == first:
+			return Observation{Result: Looked, Status: StatusSucceeded, Times: Times{Expires: r.now.Add(24 * time.Hour)}}
+		case e.Op == OpFetch:
+			return Observation{Result: Failed, Class: ClassConfig, Code: CodeStoreRefuses}
+		}
+		return Observation{Result: Failed, Class: ClassRetry}
+	})
+	if d := r.now.Sub(start); d > time.Hour {
+		t.Errorf("the run goes on for %v, and can do nothing: stop %q", d, r.b.View().Stop)
+	}
+}
+
+// Lists are refused: a result that cannot be reached is asked for anew all the same.
+func TestDeadURLBesideRefusedLists(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.look(StatusRunning)
+	r.look(StatusSucceeded)
+	r.crash(time.Minute)
+	start, last, anew := r.now, r.now, 0
+	r.play(r.now.Add(100*time.Hour), func(e Effect) Observation {
+		last = r.now
+		if e.Op == OpList {
+			return Observation{Result: Failed, Class: ClassAccount, Code: "AccessDenied"}
+		}
+		if e.Anew {
+			anew++
+			return Observation{Result: Forbidden, Code: CodeUnknownTask}
+		}
+		return Observation{Result: Failed, Class: ClassRetry} // the host cannot be reached
+	})
+	if last.Sub(start) > 60*time.Hour {
+		t.Errorf("after %v it is still asked for, %d times anew; j0 is %s", last.Sub(start), anew, r.state("j0"))
+	}
+}

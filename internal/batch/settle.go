@@ -156,7 +156,7 @@ func (b *Batch) listFailed(l *lane, o Observation, now time.Time) {
 // follows reports whether there is a task of ours of which the provider tells.
 func (b *Batch) follows(l *lane) bool {
 	return slices.ContainsFunc(l.live, func(j *job) bool { return j.watch.unknowns < unknownTries }) ||
-		slices.ContainsFunc(b.fetching, func(j *job) bool { return j.fetch.unknowns < unknownTries && j.fetch.refused.IsZero() })
+		slices.ContainsFunc(b.fetching, func(j *job) bool { return !j.fetch.left && j.fetch.unknowns < unknownTries && j.fetch.refused.IsZero() })
 }
 
 // splitRows takes what the list says of our tasks, counts the live tasks of others,
@@ -252,9 +252,9 @@ func (b *Batch) hidesReference(l *lane, listed map[string]bool, now time.Time) b
 
 // hidesShown reports whether a list misses a task, anyone's, that the provider told of
 // before, or one that lists missed once, though by the provider's clock it is young
-// enough to be listed still. Without that clock nobody can tell, so all are young.
+// enough to be listed still; by ours where that is unknown.
 func (b *Batch) hidesShown(l *lane, listed map[string]bool, now time.Time) bool {
-	theirs := b.providerClock(l, now)
+	theirs := b.clockOrWall(l, now)
 	for task, made := range l.missed {
 		if !listed[task] && (made.IsZero() || theirs.Sub(made) < l.listed()-l.Settle) {
 			return true
@@ -301,12 +301,15 @@ func (b *Batch) verdict(l *lane, now time.Time) *Event {
 		return &Event{Kind: Absent, Job: j.id, Attempt: j.attempt().N, By: byAbsence}
 	case l.promiseOfDoubt() == Shared:
 		return l.quarantine(candidates, byShared)
-	case len(candidates) > 1:
-		return l.quarantine(candidates, bySeveral)
-	case l.olderThanDoubt(candidates[0]):
-		return l.quarantine(candidates, byEarlier)
 	}
-	return &Event{Kind: Adopted, Job: j.id, Attempt: j.attempt().N, Task: candidates[0].Task, By: byOnlyOne}
+	younger := slices.DeleteFunc(slices.Clone(candidates), l.olderThanDoubt)
+	switch {
+	case len(younger) == 0:
+		return l.quarantine(candidates, byEarlier)
+	case len(younger) > 1:
+		return l.quarantine(candidates, bySeveral)
+	}
+	return &Event{Kind: Adopted, Job: j.id, Attempt: j.attempt().N, Task: younger[0].Task, By: byOnlyOne}
 }
 
 // olderThanDoubt reports whether a task was made before the create in doubt was sent, by

@@ -747,3 +747,67 @@ func TestListsNeedNotShowAMistypedAdoption(t *testing.T) {
 		t.Errorf("the doubt is not settled by two lists without a mistyped id: %s", r.state("j1"))
 	}
 }
+
+// A nightly batch without dates: yesterday's task leaves the lists while a doubt is
+// settled.
+func TestYesterdaysTaskWithoutADate(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveAll))
+	old := Row{Task: "yesterday", Model: "move", Status: StatusSucceeded, Made: r.now.Add(-24*time.Hour + time.Minute)}
+	r.clockless(old)
+	r.clockless(old)
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // made nothing
+	start := r.now
+	lists := 0
+	r.play(r.now.Add(30*time.Hour), func(e Effect) Observation {
+		if e.Op == OpCreate {
+			return Observation{Result: Created, Task: "t"}
+		}
+		if r.state("j0") == StateInDoubt {
+			lists++
+		}
+		return Observation{Result: Listed, Complete: true, Pages: 1} // yesterday's task is older than 24 h
+	})
+	if r.state("j0") == StateQuarantined {
+		t.Errorf("j0 is %s after %v and %d lists", r.state("j0"), r.last(Quarantined).At.Sub(start), lists)
+	}
+}
+
+// A task made long before the create, beside the one that it made.
+func TestOlderTaskBesideTheDoubts(t *testing.T) {
+	r := newRig(t, 3, exclusive(ExclusiveAll))
+	r.baseline() // lags: hides "old"
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	rows := []Row{{Task: "old", Model: "move", Status: StatusSucceeded, Made: epoch.Add(-2 * time.Hour)}, {Task: "own", Model: "move", Status: StatusRunning, Made: epoch.Add(5 * time.Second)}}
+	r.list(rows...)
+	r.list(rows...)
+	if r.count(Adopted) != 1 {
+		t.Errorf("j0 is %s by %q; lane %s", r.state("j0"), r.last(Quarantined).By, r.b.Lane(0).Exclusive)
+	}
+}
+
+// A person adopted a task that lists never show (another model's). A later doubt is
+// settled as ever.
+func TestAdoptedTaskThatListsNeverShow(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.baseline()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.now = r.now.Add(2 * time.Hour)
+	r.resolve("j0", Adopted, "mix-task")
+	r.crash(time.Minute)
+	r.baseline()
+	r.look(StatusSucceeded)
+	r.store()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // made nothing
+	start := r.now
+	r.play(r.now.Add(30*time.Hour), func(e Effect) Observation {
+		if e.Op == OpCreate {
+			return Observation{Result: Created, Task: "t"}
+		}
+		return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now, Rows: r.mine()}
+	})
+	for _, e := range r.events {
+		if e.Job == "j1" && (e.Kind == Absent || e.Kind == Quarantined) && e.At.Sub(start) > time.Hour {
+			t.Errorf("j1 is %s after %v", e.Kind, e.At.Sub(start))
+		}
+	}
+}

@@ -155,3 +155,14 @@ func TestDoubtOfAClockThatIsLittleAhead(t *testing.T) {
 		t.Error("settled by hand a minute after its create")
 	}
 }
+
+// The wall clock was set back by two hours right after the create; no server has a date.
+func TestResolveUnderASlowClock(t *testing.T) {
+	r := newRig(t, 1)
+	r.clockless()
+	r.clockless()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	if _, err := r.b.Resolve("j0", Again, "", r.now.Add(time.Minute), r.now.Add(-2*time.Hour)); err == nil {
+		t.Error("a doubt of one minute ago is settled by hand")
+	}
+}

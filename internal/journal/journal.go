@@ -110,6 +110,13 @@ type Log struct {
 	dead     error // the answer to every append, once set
 }
 
+// Size returns how many bytes the file must have at least.
+func (l *Log) Size() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.size
+}
+
 // Create makes a new journal, mode 0600, that holds only its header. The file
 // and its name are durable on return. It fails with [fs.ErrExist] if there is
 // such a file.
