@@ -740,3 +740,35 @@ func TestCancelBesideAStrangeTask(t *testing.T) {
 		t.Errorf("j1 is %s after %d cancels; %s", r.state("j1"), n, r.b.View().StopNote)
 	}
 }
+
+// A list row that names no key tells nothing of keys: it neither breaks the promise that
+// nothing else uses ours, nor takes back what another list told of it.
+func TestARowWithoutAKey(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveKey))
+	r.baseline()
+	_, task := r.submit()
+	r.refuseCreate(ClassBurst, 20*time.Minute)
+	r.list(Row{Task: "theirs", Model: "move", Status: StatusRunning})
+	if got := r.b.Lane(0).Exclusive; got != ExclusiveKey {
+		t.Errorf("the lane is %q", got)
+	}
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	orphan := Row{Task: "orphan", Model: "move", Status: StatusPending, KeyID: "1"}
+	r.list(orphan, Row{Task: task, Model: "move", Status: StatusRunning, KeyID: "1"})
+	r.list(orphan, Row{Task: task, Model: "move", Status: StatusRunning})
+	r.wantState("j1", StateQueued)
+}
+
+// Our clock was 90 minutes ahead and was put right: 70 minutes after its create by the
+// provider's clock a doubt is a person's, though the journal is ahead still.
+func TestADoubtIsAPersonsByTheProvidersClock(t *testing.T) {
+	r := newRig(t, 1)
+	truly := func() time.Time { return r.now.Add(-90 * time.Minute) }
+	for range 2 {
+		r.answer(r.await(OpList), Observation{Result: Listed, Complete: true, Pages: 1, Clock: truly()})
+	}
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	if _, err := r.b.Resolve("j0", Abandoned, "", r.now, truly().Add(70*time.Minute)); err != nil {
+		t.Error(err)
+	}
+}

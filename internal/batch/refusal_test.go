@@ -590,3 +590,33 @@ func TestDeadURLBesideRefusedLists(t *testing.T) {
 		t.Errorf("after %v it is still asked for, %d times anew; j0 is %s", last.Sub(start), anew, r.state("j0"))
 	}
 }
+
+// A task that is too old to be known is lost after several refusals in a row, not after
+// the first: that may have been a flap.
+func TestAnOldTaskIsNotLostByOneRefusal(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.now = r.now.Add(50 * time.Hour)
+	for range unknownTries {
+		r.wantState("j0", StateQueued)
+		r.answer(r.await(OpQuery), Observation{Result: Failed, Class: ClassInput, Code: "TaskNotFound"})
+	}
+	r.wantState("j0", StateLost)
+}
+
+// A task that ran for 20 hours is not known any more after 25, but its URL was promised
+// for a day: until then the result is asked for.
+func TestAResultWhoseURLOutlivesItsTask(t *testing.T) {
+	r := newRig(t, 1)
+	r.baseline()
+	r.submit()
+	r.look(StatusRunning)
+	r.now = r.now.Add(20 * time.Hour)
+	r.look(StatusSucceeded)
+	r.now = r.now.Add(5 * time.Hour)
+	for range 2 * unknownTries {
+		r.answer(r.await(OpFetch), Observation{Result: Forbidden, Code: CodeUnknownTask})
+	}
+	r.wantState("j0", StateFetching)
+}

@@ -490,33 +490,36 @@ func TestHidingListsAfterAnAdoptionByHand(t *testing.T) {
 }
 
 // Lists that missed one of two tasks are not believed when it has ended, though they
-// show the newest.
+// show the newest, nor where no server told the time when it was made.
 func TestListsThatMissedATaskMustShowIt(t *testing.T) {
-	r := newRig(t, 3, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Running, l.Ahead = 3, 0 })
-	r.baseline()
-	_, t1 := r.submit()
-	_, t2 := r.submit()
-	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
-	show := Row{Task: t2, Model: "move", Status: StatusRunning, Made: r.now}
-	done := false
-	lists := 0
-	r.play(r.now.Add(20*time.Minute), func(e Effect) Observation {
-		switch {
-		case e.Op == OpList:
-			lists++
-			return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now, Rows: []Row{show}} // never t1
-		case e.Op == OpQuery && e.Task == t1 && lists > 3:
-			done = true
-			return Observation{Result: Looked, Status: StatusSucceeded, Times: Times{Expires: r.now.Add(24 * time.Hour)}}
-		case e.Op == OpQuery:
-			return Observation{Result: Looked, Status: StatusRunning}
-		case e.Op == OpFetch:
-			return Observation{Result: Fetched, Artifact: &Artifact{Path: "x.mp4", Bytes: 1}}
+	for _, list := range []func(*rig, ...Row){(*rig).list, (*rig).clockless} {
+		r := newRig(t, 3, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Running, l.Ahead = 3, 0 })
+		list(r)
+		list(r)
+		_, t1 := r.submit()
+		_, t2 := r.submit()
+		r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+		show := Row{Task: t2, Model: "move", Status: StatusRunning, Made: r.now}
+		done := false
+		lists := 0
+		r.play(r.now.Add(20*time.Minute), func(e Effect) Observation {
+			switch {
+			case e.Op == OpList:
+				lists++
+				return Observation{Result: Listed, Complete: true, Pages: 1, Clock: r.now, Rows: []Row{show}} // never t1
+			case e.Op == OpQuery && e.Task == t1 && lists > 3:
+				done = true
+				return Observation{Result: Looked, Status: StatusSucceeded, Times: Times{Expires: r.now.Add(24 * time.Hour)}}
+			case e.Op == OpQuery:
+				return Observation{Result: Looked, Status: StatusRunning}
+			case e.Op == OpFetch:
+				return Observation{Result: Fetched, Artifact: &Artifact{Path: "x.mp4", Bytes: 1}}
+			}
+			return Observation{Result: Unknown}
+		})
+		if r.count(Absent) != 0 {
+			t.Errorf("absent (%v) by lists that hide task-1, which they were caught hiding; lists %d, ended %v", r.now.Sub(epoch), lists, done)
 		}
-		return Observation{Result: Unknown}
-	})
-	if r.count(Absent) != 0 {
-		t.Errorf("absent (%v) by lists that hide task-1, which they were caught hiding; lists %d, ended %v", r.now.Sub(epoch), lists, done)
 	}
 }
 
@@ -808,6 +811,90 @@ func TestAdoptedTaskThatListsNeverShow(t *testing.T) {
 	for _, e := range r.events {
 		if e.Job == "j1" && (e.Kind == Absent || e.Kind == Quarantined) && e.At.Sub(start) > time.Hour {
 			t.Errorf("j1 is %s after %v", e.Kind, e.At.Sub(start))
+		}
+	}
+}
+
+// Servers that tell the time in one run only: lists that hide our task of a minute ago
+// prove nothing. In the next run a person is asked, as its clock may be wrong.
+func TestListsThatHideATaskAndTellTheTimeAtTimes(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		r := newRig(t, 2, exclusive(ExclusiveAll))
+		before, after, want := r.clockless, r.list, StateInDoubt
+		if crash {
+			before, after, want = r.list, r.clockless, StateQuarantined
+		}
+		before()
+		before()
+		r.submit()
+		r.answer(r.await(OpCreate), Observation{Result: Unknown})
+		if crash {
+			r.crash(time.Minute)
+		}
+		after()
+		after()
+		r.wantState("j1", want)
+	}
+}
+
+// Our task was made when no server told the time, the create in doubt when they did: lists
+// of a later run that show neither may both have forgotten, as our clocks may be wrong.
+func TestListsThatReachNoTaskWithoutAClock(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.clockless()
+	r.clockless()
+	r.submit()
+	r.refuseCreate(ClassBurst, 20*time.Minute)
+	r.list()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.crash(6 * time.Hour)
+	r.list()
+	r.list()
+	r.wantState("j1", StateQuarantined)
+}
+
+// The other way round, in one run: a task of a day before says nothing of the doubt.
+func TestATaskOfYesterdayAndNoClockToday(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll), func(_ *Settings, l *LaneSettings) { l.Ahead = 0 })
+	r.baseline()
+	r.submit()
+	r.now = r.now.Add(25 * time.Hour)
+	for range unknownTries {
+		r.look(StatusUnknown)
+	}
+	r.wantState("j0", StateLost)
+	r.clockless()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	r.clockless()
+	r.clockless()
+	if r.count(Absent) != 1 {
+		t.Errorf("the doubt is not settled by two lists: %s", r.state("j1"))
+	}
+}
+
+// Of all tasks that lists showed they must show the youngest, wherever it stood in them.
+func TestListsThatHideTheYoungest(t *testing.T) {
+	r := newRig(t, 1, exclusive(ExclusiveAll))
+	young, old := stranger("young"), stranger("old")
+	young.Made, old.Made = r.now.Add(-time.Hour), r.now.Add(-5*time.Hour)
+	r.baseline(young, old)
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+	r.list(old)
+	r.list(old)
+	r.wantState("j0", StateInDoubt)
+}
+
+// A list that misses a task which waits is as blind as one that misses one which runs.
+func TestAListThatMissesALiveTask(t *testing.T) {
+	for _, s := range []Status{StatusPending, StatusRunning} {
+		r := newRig(t, 2)
+		r.baseline()
+		r.submit()
+		r.look(s)
+		r.refuseCreate(ClassBurst, time.Hour) // strangers are counted meanwhile
+		r.list()
+		if n := r.b.Lane(0).Misses; n != 1 {
+			t.Errorf("%s: %d lists are said to miss a task, want 1", s, n)
 		}
 	}
 }
