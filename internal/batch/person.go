@@ -55,7 +55,7 @@ func (b *Batch) Resolve(id string, kind Kind, task string, now, wall time.Time) 
 		}
 		events = []Event{{Kind: Quarantined, At: now, Job: id, Attempt: j.attempt().N, By: ByOperator}}
 	default:
-		return nil, fmt.Errorf("job %s is %s; by hand are resolved only jobs that are quarantined, in doubt, or queued with a task adopted by hand", id, j.state)
+		return nil, fmt.Errorf("job %s is %s; only jobs that are quarantined, in doubt, or queued with a task adopted by hand can be resolved", id, j.state)
 	}
 	owner, taken := b.byTask[task]
 	switch {
