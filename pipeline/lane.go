@@ -70,7 +70,8 @@ func holdLane(ctx context.Context, cfg Config, e endpoint, w *workers, f *folder
 // it freed that. A task which only later lists show could be taken for our own.
 func settleLane(ctx context.Context, cfg Config, m Manifest, core *batch.Batch, freed time.Time) error {
 	const soon = 5 * time.Second // after its last record a run frees its lane
-	left := time.Until(freed.Add(time.Duration(float64(m.Limits.Settle) / cfg.Speed)))
+	settle := time.Duration(float64(m.Limits.Settle) / cfg.Speed)
+	left := min(time.Until(freed.Add(settle)), settle) // the disk's clock may be ahead
 	closed := core.Closed()
 	ours := closed != nil && !freed.After(closed.At.Add(soon))
 	if left <= 0 || ours || m.Lane.Exclusive == ExclusiveNo {

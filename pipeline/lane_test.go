@@ -279,7 +279,7 @@ func TestForeignEndpoint(t *testing.T) {
 func TestHandoverOfAnExclusiveLane(t *testing.T) {
 	t.Parallel()
 	for _, exclusive := range []string{"true", "false"} {
-		r := newRig(t, 60, emulator.Options{ListLag: 100 * time.Second}, "lost-request:2")
+		r := newRig(t, 120, emulator.Options{ListLag: 100 * time.Second}, "lost-request:2")
 		r.leave(r.plan(1, exclusive), onAccepted(1))
 		waits := 0
 		count := func(c *pipeline.Config) {
@@ -301,6 +301,19 @@ func TestHandoverOfAnExclusiveLane(t *testing.T) {
 		r.run(r.plan(2, exclusive, func(m *pipeline.Manifest) { m.Name = "next" }), count)
 		if waits != 0 {
 			t.Errorf("exclusive %s: the batch that had the lane last waits for itself\n%s", exclusive, r.trail())
+		}
+
+		locks, err := filepath.Glob(filepath.Join(r.dir, "state", "lanes", "*.lock"))
+		if err != nil || len(locks) != 1 {
+			t.Fatal(locks, err)
+		}
+		ahead := time.Now().Add(1000 * time.Hour) // by a disk's own clock, say
+		if err := os.Chtimes(locks[0], ahead, ahead); err != nil {
+			t.Fatal(err)
+		}
+		r.run(r.plan(1, exclusive, func(m *pipeline.Manifest) { m.Name = "third" }), count)
+		if waits != want {
+			t.Errorf("exclusive %s: under a clock that is ahead it waited %d times", exclusive, waits)
 		}
 	}
 }
