@@ -191,7 +191,7 @@ func acquire(ctx context.Context, cfg Config, path string, owner journal.Owner, 
 
 // holderText names the holder of a lock to somebody else who wants it.
 func holderText(holder, other journal.Owner) string {
-	if holder == (journal.Owner{}) {
+	if holder.PID == 0 {
 		return "another process"
 	}
 	text := fmt.Sprintf("process %d on %s since %s", holder.PID, holder.Host, holder.Since.UTC().Format(time.RFC3339))

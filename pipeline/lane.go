@@ -47,34 +47,29 @@ func holdLane(ctx context.Context, cfg Config, e endpoint, w *workers, f *folder
 		h.owner.Unsettled = h.until()
 	}
 	what := "lane " + e.origin + " with key " + w.key.Fingerprint()
-	_, err := os.Lstat(path)
-	isNew := errors.Is(err, fs.ErrNotExist)
-	var freed time.Time
+	var err error
 	h.lock, err = acquire(ctx, cfg, path, h.owner, what, func(last journal.Owner) error {
-		if info, err := os.Lstat(path); err == nil && !isNew && !last.Begun.Equal(h.owner.Begun) {
-			freed = info.ModTime()
-		}
 		return reserved(last, h.owner, path, func() (time.Time, error) { return w.earlierClock(ctx) })
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := settleLane(ctx, cfg, w.plan.Manifest, f.core, freed); err != nil {
-		return nil, errors.Join(err, h.release())
+	if err := h.handover(ctx, cfg, w.plan.Manifest); err != nil {
+		return nil, errors.Join(err, h.lock.Update(h.lock.Previous()), h.lock.Release(false)) // the next one waits, too
 	}
 	f.lane = h
 	return h, nil
 }
 
-// settleLane waits until lists show what another batch made on an exclusive lane before
+// handover waits until lists show what another batch made on an exclusive lane before
 // it freed that. A task which only later lists show could be taken for our own.
-func settleLane(ctx context.Context, cfg Config, m Manifest, core *batch.Batch, freed time.Time) error {
-	const soon = 5 * time.Second // after its last record a run frees its lane
-	settle := time.Duration(float64(m.Limits.Settle) / cfg.Speed)
-	left := min(time.Until(freed.Add(settle)), settle) // the disk's clock may be ahead
-	closed := core.Closed()
-	ours := closed != nil && !freed.After(closed.At.Add(soon))
-	if left <= 0 || ours || m.Lane.Exclusive == ExclusiveNo {
+func (h *laneHold) handover(ctx context.Context, cfg Config, m Manifest) error {
+	last, settle := h.lock.Previous(), time.Duration(float64(m.Limits.Settle)/cfg.Speed)
+	if last.Batch != "" {
+		last.Freed = time.Now() // it was killed, nobody knows when
+	}
+	left := min(time.Until(last.Freed.Add(settle)), settle) // the clock may have been set back since
+	if left <= 0 || last.Begun.Equal(h.owner.Begun) || m.Lane.Exclusive == ExclusiveNo {
 		return nil
 	}
 	cfg.OnEvent(Event{Time: time.Now().UTC(), Kind: EventWaiting, Message: fmt.Sprintf(
@@ -191,9 +186,14 @@ func (h *laneHold) unmark() {
 	_ = h.lock.Update(h.owner) // the mark that stays is only more careful than need be
 }
 
-// release gives the lane back, keeping the reservation if a create is in doubt.
+// release gives the lane back, keeping the reservation if a create is in doubt. Else
+// the lock tells the next batch when it was freed, if there is room for that.
 func (h *laneHold) release() error {
-	return h.lock.Release(len(h.core.View().InDoubt) == 0)
+	if len(h.core.View().InDoubt) > 0 {
+		return h.lock.Release(false)
+	}
+	err := h.lock.Update(journal.Owner{Begun: h.owner.Begun, Freed: time.Now().UTC().Round(0)})
+	return h.lock.Release(err != nil)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

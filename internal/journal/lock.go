@@ -29,7 +29,13 @@ type Owner struct {
 	// Unsettled is set while a create of the batch may be unsettled: until then the
 	// provider can tell of its task.
 	Unsettled time.Time `json:"unsettled,omitzero"`
+	// Freed is when the batch that began at Begun gave the lock back. Then nobody's
+	// process and folder stand there.
+	Freed time.Time `json:"freed,omitzero"`
 }
+
+// nobody reports whether an owner names no process.
+func (o Owner) nobody() bool { return o.PID == 0 }
 
 // LockedError says that another process, or another part of this one, holds
 // the lock. Owner is zero if the file does not tell.
@@ -39,7 +45,7 @@ type LockedError struct {
 }
 
 func (e *LockedError) Error() string {
-	if e.Owner == (Owner{}) {
+	if e.Owner.nobody() {
 		return fmt.Sprintf("%s is locked by another process", e.Path)
 	}
 	return fmt.Sprintf("%s is locked by process %d on %q since %s for batch %q",
@@ -113,7 +119,7 @@ func Holder(path string) (*Owner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	if owner == (Owner{}) {
+	if owner.nobody() {
 		return nil, nil
 	}
 	l := flock.New(path, flock.SetFlag(os.O_RDONLY|noFollow))
