@@ -898,3 +898,15 @@ func TestAListThatMissesALiveTask(t *testing.T) {
 		}
 	}
 }
+
+// Lists must show the task made before the doubt, also where no look told of it yet.
+func TestListsThatHideATaskNotLookedAt(t *testing.T) {
+	r := newRig(t, 2, exclusive(ExclusiveAll))
+	r.baseline()
+	r.submit()
+	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // it made a task
+	for range 4 {
+		r.list()
+	}
+	r.wantState("j1", StateInDoubt)
+}
