@@ -69,7 +69,7 @@
 //
 // The provider has no idempotency key, so the protocol is: make the intent
 // durable, send one create, and create nothing else on that lane until its
-// outcome is known. A lost outcome is settled by evidence (settle.go): two
+// outcome is known. A lost outcome is settled by evidence (settle.go, silence.go): two
 // complete lists in a row, asked after doubt + settle time. What any list shows is
 // evidence; its silence is only if it misses nothing that must be there: no task of
 // ours that runs, or that lists missed while it ran, not the one made before the doubt,

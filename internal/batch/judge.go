@@ -278,17 +278,6 @@ func (b *Batch) judgeQuery(j *job, o Observation, now time.Time) *Event {
 	return e
 }
 
-// doubtKey ends the run when a task that another key made is not known under this
-// one though it is young enough: it is the key of another account, and waiting would
-// lose the result.
-func (b *Batch) doubtKey(l *lane, a *Attempt) {
-	if b.ofStrangeKey(l, a) && (b.canceling || !b.wantsClock(l)) {
-		b.dead = !b.follows(l)
-		b.halt(StopSetup, Observation{Code: CodeUnknownTask,
-			Message: "task " + a.Task + ", made with another key, is not known under this one; run with a key of the same account"})
-	}
-}
-
 // end is the account of a task that is finished at now, by the later of our clock and
 // the provider's. The amount is usage x unit price with
 // no rounding; no usage, or none that can be true, means no amount, never zero.

@@ -368,21 +368,29 @@ func TestOwnOldTaskProvesNoOtherKey(t *testing.T) {
 	}
 }
 
-// Two accounts at once after an adoption by hand: a key that is told of the one task
-// says nothing of the other.
-func TestAdoptedTaskProvesOnlyItsOwnKey(t *testing.T) {
-	r := newRig(t, 3, func(_ *Settings, l *LaneSettings) { l.Ahead, l.Running = 0, 2 })
+// twoAccounts is a batch with one task on each of two: j0's, which a person adopted, on
+// that of the key k1, and j1's on that of kB, whose run it is.
+func twoAccounts(t *testing.T, jobs int) (r *rig, onA Row, onB string) {
+	t.Helper()
+	r = newRig(t, jobs, func(_ *Settings, l *LaneSettings) { l.Ahead, l.Running = 0, 2 })
 	r.baseline()
-	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // j0 on account A, key k1
-	row := Row{Task: "t0", Model: "move", Status: StatusRunning, Made: r.now}
-	r.list(row)
-	r.list(row)
+	r.answer(r.await(OpCreate), Observation{Result: Unknown})
+	onA = Row{Task: "t0", Model: "move", Status: StatusRunning, Made: r.now}
+	r.list(onA)
+	r.list(onA)
 	r.wantState("j0", StateQuarantined)
 	r.refuseCreate(ClassThrottle, time.Hour)
 	r.changeKey("kB")
 	r.baseline()
-	_, onB := r.submit() // j1 on B
+	_, onB = r.submit()
 	r.resolve("j0", Adopted, "t0")
+	return r, onA, onB
+}
+
+// Two accounts at once after an adoption by hand: a key that is told of the one task
+// says nothing of the other.
+func TestAdoptedTaskProvesOnlyItsOwnKey(t *testing.T) {
+	r, _, onB := twoAccounts(t, 3)
 	intents := r.count(Intended)
 	r.changeKey("k1")
 	r.play(r.now.Add(26*time.Hour), func(e Effect) Observation {
@@ -669,18 +677,7 @@ func TestWithdrawalOfATaskTakenBack(t *testing.T) {
 
 // A task that this key knows is followed to its file beside one that it does not.
 func TestStrangeTaskEndsNotTheOthers(t *testing.T) {
-	r := newRig(t, 2, func(_ *Settings, l *LaneSettings) { l.Ahead, l.Running = 0, 2 })
-	r.baseline()
-	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // j0 on account A, key k1
-	row := Row{Task: "t0", Model: "move", Status: StatusRunning, Made: r.now}
-	r.list(row)
-	r.list(row)
-	r.wantState("j0", StateQuarantined)
-	r.refuseCreate(ClassThrottle, time.Hour)
-	r.changeKey("kB")
-	r.baseline()
-	_, onB := r.submit() // j1 on B
-	r.resolve("j0", Adopted, "t0")
+	r, row, onB := twoAccounts(t, 2)
 	r.changeKey("k1")
 	start := r.now
 	r.play(r.now.Add(2*time.Hour), func(e Effect) Observation {
@@ -706,17 +703,7 @@ func TestStrangeTaskEndsNotTheOthers(t *testing.T) {
 // A run that only cancels, with the key of one of two accounts, goes on with the tasks
 // of that.
 func TestCancelBesideAStrangeTask(t *testing.T) {
-	r := newRig(t, 2, func(_ *Settings, l *LaneSettings) { l.Ahead, l.Running = 0, 2 })
-	r.baseline()
-	r.answer(r.await(OpCreate), Observation{Result: Unknown}) // j0 on account A, key k1
-	row := Row{Task: "t0", Model: "move", Status: StatusRunning, Made: r.now}
-	r.list(row)
-	r.list(row)
-	r.refuseCreate(ClassThrottle, time.Hour)
-	r.changeKey("kB")
-	r.baseline()
-	_, onB := r.submit()
-	r.resolve("j0", Adopted, "t0")
+	r, _, onB := twoAccounts(t, 2)
 	r.b = replay(t, r.settings, []LaneSettings{r.lane}, r.events)
 	r.b.CancelQueued()
 	r.flying = nil

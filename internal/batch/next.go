@@ -2,7 +2,6 @@ package batch
 
 import (
 	"cmp"
-	"slices"
 	"time"
 )
 
@@ -187,33 +186,6 @@ func (b *Batch) submit(l *lane, now time.Time) (Step, bool) {
 		Effect: &Effect{Op: OpCreate, Lane: l.index, Job: j.id, Attempt: n,
 			Image: b.address(j.plan.ImageSHA256), Video: b.address(j.plan.VideoSHA256)},
 	}, true
-}
-
-// strangeKey reports whether tasks made with another key live, or wait to be fetched,
-// and this one was told of none yet: it may be the key of another account, where
-// nothing of this batch is to be paid for. No key is told of a result whose id is dead.
-func (b *Batch) strangeKey(l *lane, now time.Time) bool {
-	live := func(j *job) bool { return b.ofStrangeKey(l, j.attempt()) }
-	result := func(j *job) bool { return live(j) && b.age(j, now) <= l.TaskLife }
-	return slices.ContainsFunc(l.live, live) || slices.ContainsFunc(b.fetching, result)
-}
-
-// ofStrangeKey reports whether a task was made with another key than this run's, and
-// this one was told of no task of that.
-func (b *Batch) ofStrangeKey(l *lane, a *Attempt) bool {
-	return a.Key != b.key() && !l.keyKnows[a.Key]
-}
-
-// provesKey takes in that this run's key was told of a task of a job.
-func (b *Batch) provesKey(l *lane, j *job, task string) {
-	for _, a := range j.attempts {
-		if a.Task == task && a.Key != b.key() {
-			if l.keyKnows == nil {
-				l.keyKnows = make(map[string]bool)
-			}
-			l.keyKnows[a.Key] = true
-		}
-	}
 }
 
 // inTime reports whether tasks that need so long should be finished and fetched by
