@@ -366,7 +366,7 @@ func TestCancelAfterANewKey(t *testing.T) {
 	defer stop()
 	_, err := r.try(ctx, plan, changed, func(c *pipeline.Config) {
 		c.OnEvent = func(e pipeline.Event) {
-			if e.Kind == "running" {
+			if e.Kind == "started" {
 				stop()
 			}
 		}
